@@ -1,0 +1,91 @@
+"""Layers over time: tensors are [T, B, C, H, W]; time is folded into the batch for the synapses."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from snn import kernels
+from snn.neurons import Neuron, State
+
+
+class Spiking(nn.Module):
+    """A synapse (convolution or linear map) onto a population, then sum-pooling of its spikes.
+
+    spikes = pool(neuron(synapse(x))), x [T, B, C, H, W]; a linear synapse sees [C * H * W] and gives [N, 1, 1].
+
+    Args:
+        synapse: nn.Conv2d or nn.Linear.
+        neuron: the population's equation and constants.
+        pool: side of the square window whose spikes are added (1: none).
+    """
+
+    def __init__(self, synapse: nn.Conv2d | nn.Linear, neuron: Neuron, pool: int = 1) -> None:
+        super().__init__()
+        self.synapse, self.neuron, self.pool = synapse, neuron, pool
+
+    def current(self, x: torch.Tensor) -> torch.Tensor:
+        """Input current [T, B, C, H, W] of the population, all steps in one call."""
+        steps, batch = x.shape[:2]
+        folded = x.flatten(0, 1)
+        if isinstance(self.synapse, nn.Linear):
+            out = self.synapse(folded.flatten(1))[..., None, None]
+        else:
+            out = self.synapse(folded.contiguous(memory_format=torch.channels_last))
+        return out.unflatten(0, (steps, batch))
+
+    def forward(self, x: torch.Tensor, state: State | None = None) -> tuple[torch.Tensor, State]:
+        """Sent spikes [T, B, C', H', W'] and the state after the last step."""
+        spikes, state = self.fire(self.current(x), state)
+        return self.send(spikes), state
+
+    def fire(self, current: torch.Tensor, state: State | None = None) -> tuple[torch.Tensor, State]:
+        """Spikes of the population for its input current, and the state (channels last, [B, H, W, C])."""
+        # the convolution gives channels-last memory; neurons are elementwise, so they run in that order
+        spikes, state = kernels.run(self.neuron, current.movedim(2, -1), state)
+        return spikes.movedim(-1, 2), state
+
+    def send(self, spikes: torch.Tensor) -> torch.Tensor:
+        """Spikes after sum-pooling."""
+        if self.pool == 1:
+            return spikes
+        pooled = nn.functional.avg_pool2d(spikes.flatten(0, 1), self.pool) * self.pool**2
+        return pooled.unflatten(0, spikes.shape[:2])
+
+
+class TraceReadout(nn.Module):
+    """Valence and arousal as a linear map of leaky traces of a population's spikes.
+
+    r[t] = decay r[t-1] + s[t];  y[t] = W r[t] + b
+
+    given at the end of every `every` steps. Because the map is linear it is applied first and its two
+    outputs are filtered. decay is learnt through its logit.
+
+    Args:
+        inputs: size of the population.
+        decay: start value of the decay per step, in (0, 1).
+        every: steps per estimate.
+    """
+
+    def __init__(self, inputs: int, decay: float, every: int) -> None:
+        super().__init__()
+        self.map = nn.Linear(inputs, 2)
+        self.logit = nn.Parameter(torch.logit(torch.tensor(decay)))
+        self.every = every
+        nn.init.normal_(self.map.weight, std=0.1 * (1 - decay))
+        nn.init.zeros_(self.map.bias)
+
+    @property
+    def decay(self) -> torch.Tensor:
+        """Decay of the traces per step."""
+        return torch.sigmoid(self.logit)
+
+    def forward(self, spikes: torch.Tensor, trace: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+        """Estimates [T // every, B, 2] from spikes [T, B, N], and the mapped trace [B, 2] to go on from."""
+        drive = nn.functional.linear(spikes, self.map.weight)
+        trace = torch.zeros_like(drive[0]) if trace is None else trace
+        outputs = []
+        for row in drive.unbind(0):
+            trace = self.decay * trace + row
+            outputs.append(trace)
+        return torch.stack(outputs[self.every - 1 :: self.every]) + self.map.bias, trace

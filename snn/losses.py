@@ -1,0 +1,32 @@
+"""Losses for valence and arousal over time, masked."""
+
+from __future__ import annotations
+
+import torch
+
+
+def ccc(prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Concordance correlation coefficient of each column of [N, K] (Lin 1989), differentiable.
+
+    CCC = 2 cov(p, t) / (var(p) + var(t) + (mean(p) - mean(t))^2), population moments; 0 where both are constant.
+    """
+    p, t = prediction - prediction.mean(0), target - target.mean(0)
+    spread = p.square().mean(0) + t.square().mean(0) + (prediction.mean(0) - target.mean(0)).square()
+    return 2 * (p * t).mean(0) / spread.clamp(min=1e-8)
+
+
+def concordance_loss(
+    prediction: torch.Tensor, target: torch.Tensor, mask: torch.Tensor, mse_share: float = 0.0
+) -> torch.Tensor:
+    """mean over valence and arousal of (1 - CCC), mixed with the mean squared error.
+
+    loss = (1 - mse_share) (1 - CCC) + mse_share MSE over the unmasked estimates of the whole batch.
+
+    Args:
+        prediction, target: [T, B, 2]; mask: bool [T, B], False where a label is invalid.
+    """
+    p, t = prediction[mask], target[mask]
+    if len(p) < 2:
+        return prediction.sum() * 0
+    concordance = (1 - ccc(p, t)).mean()
+    return (1 - mse_share) * concordance + mse_share * (p - t).square().mean()
