@@ -1,0 +1,95 @@
+"""The fake-quantised network: a program's numbers in dense torch arithmetic, step by step over many clips at once.
+
+Every value is a whole number held in float64 (53 bits; the largest product, 24-bit state times 12-bit decay, has 36),
+so nothing is rounded but where the chip rounds. It shares no code with the emulators it is compared with.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import functional as F
+
+from hardware.program import ChipProgram, Layer, LoihiNeuron, SpeckNeuron
+
+WRAP = 2.0**23
+STATE = 2.0**15
+
+
+@torch.no_grad()
+def fake_quantised_spikes(program: ChipProgram, x: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Spikes [T, B, C, H, W] of each layer (before pooling) for the input x [T, B, C, H, W].
+
+    On Loihi a layer hears of a spike one step after it was sent, so the k-th layer has run k steps, on biases alone,
+    when the first input arrives; those steps are run and left out of the result.
+    """
+    spikes: dict[str, torch.Tensor] = {}
+    sent, steps = x.double(), len(x)
+    for layer in program.layers:
+        if isinstance(layer.neuron, LoihiNeuron):
+            sent = torch.cat([torch.zeros_like(sent[:1]), sent])
+            fired = _loihi(layer.neuron, _current(layer, sent))
+        else:
+            fired = _speck(layer.neuron, _current(layer, sent))
+        spikes[layer.name] = fired[-steps:]
+        sent = _pool(layer, fired)
+    return spikes
+
+
+@torch.no_grad()
+def fake_quantised_estimates(program: ChipProgram, spikes: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Estimates [T // every, B, 2] of the program's read-out for the spikes of its last layer."""
+    last = program.layers[-1]
+    sent = _pool(last, spikes[last.name]).flatten(2)
+    drive = sent @ torch.as_tensor(program.readout.weight, dtype=torch.float64).T
+    trace, out = torch.zeros_like(drive[0]), []
+    for row in drive.unbind(0):
+        trace = program.readout.decay * trace + row
+        out.append(trace)
+    every = program.readout.every
+    offset = torch.as_tensor(program.readout.offset, dtype=torch.float64)
+    return (torch.stack(out[every - 1 :: every]) + offset).clamp(-1, 1)
+
+
+def _current(layer: Layer, sent: torch.Tensor) -> torch.Tensor:
+    link = layer.connection
+    weight = torch.as_tensor(link.weight, dtype=torch.float64)
+    folded = sent.flatten(0, 1)
+    if link.kind == "dense":
+        total = folded.flatten(1) @ weight.T
+    else:
+        total = F.conv2d(folded, weight, None, link.stride, link.padding, link.dilation, link.groups)
+    return torch.floor(total * 2.0**link.weight_exp).reshape(*sent.shape[:2], *layer.out_shape)
+
+
+def _loihi(neuron: LoihiNeuron, current: torch.Tensor) -> torch.Tensor:
+    bias = torch.as_tensor(neuron.bias, dtype=torch.float64).view(-1, 1, 1)
+    u = v = torch.zeros_like(current[0])
+    spikes = []
+    for a_in in current.unbind(0):
+        u = torch.trunc(u * (4095 - neuron.du) / 4096) + a_in * 64
+        u = torch.remainder(u + WRAP, 2 * WRAP) - WRAP
+        v = torch.trunc(v * (4096 - neuron.dv) / 4096) + u + bias
+        v = v.clamp(-(WRAP - 1), WRAP - 1)
+        s = (v > neuron.vth * 64).double()
+        v = v * (1 - s)
+        spikes.append(s)
+    return torch.stack(spikes)
+
+
+def _speck(neuron: SpeckNeuron, current: torch.Tensor) -> torch.Tensor:
+    bias = torch.as_tensor(neuron.bias, dtype=torch.float64).view(-1, 1, 1)
+    v = torch.zeros_like(current[0])
+    spikes = []
+    for a_in in current.unbind(0):
+        v = (v + a_in + bias).clamp(-STATE, STATE - 1)
+        s = torch.floor(v / neuron.threshold).clamp(min=0)
+        v = v - s * neuron.threshold if neuron.reset == "subtract" else v * (s == 0)
+        v = v.clamp(min=neuron.low)
+        spikes.append(s)
+    return torch.stack(spikes)
+
+
+def _pool(layer: Layer, spikes: torch.Tensor) -> torch.Tensor:
+    if layer.pool == 1:
+        return spikes
+    return (F.avg_pool2d(spikes.flatten(0, 1), layer.pool) * layer.pool**2).unflatten(0, spikes.shape[:2]).round()

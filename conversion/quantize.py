@@ -1,0 +1,58 @@
+"""Number formats of the chips: every rule by which a float becomes one of their integers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+DECAY_ONE = 4096
+LOIHI_WEIGHT_MAX, LOIHI_WEIGHT_MIN = 254, -256
+LOIHI_THRESHOLD_MAX = 131_071
+LOIHI_SHIFT = 6
+SPECK_WEIGHT_MAX, SPECK_WEIGHT_MIN = 127, -128
+SPECK_STATE_MAX, SPECK_STATE_MIN = 32_767, -32_768
+
+
+def loihi_weight(weight: np.ndarray, scale: float) -> np.ndarray:
+    """Weights on Loihi's mixed-sign 8-bit grid: the nearest even integer to weight * scale, within -256..254."""
+    return np.clip(2 * np.rint(weight * scale / 2), LOIHI_WEIGHT_MIN, LOIHI_WEIGHT_MAX).astype(np.int32)
+
+
+def loihi_du(alpha: float) -> int:
+    """Current decay du, 12 bits, of u's factor alpha = (4096 - (du + 1)) / 4096; alpha = 0 gives 4095."""
+    return int(np.clip(DECAY_ONE - 1 - round(DECAY_ONE * alpha), 0, DECAY_ONE - 1))
+
+
+def loihi_dv(beta: float) -> int:
+    """Voltage decay dv, 12 bits, of v's factor beta = (4096 - dv) / 4096."""
+    return int(np.clip(DECAY_ONE - round(DECAY_ONE * beta), 0, DECAY_ONE - 1))
+
+
+def loihi_bias(bias: np.ndarray, scale: float) -> tuple[np.ndarray, int]:
+    """Bias in v's units (scale * 2^6), as (mantissa << exponent, exponent): the smallest exponent that holds it."""
+    wanted = bias * scale * (1 << LOIHI_SHIFT)
+    largest = np.max(np.abs(wanted), initial=0)
+    exponent = next((e for e in range(8) if largest <= 4095 << e), 7)
+    mantissa = np.clip(np.rint(wanted / (1 << exponent)), -4096, 4095).astype(np.int32)
+    return mantissa << exponent, exponent
+
+
+def speck_weight(weight: np.ndarray, scale: float) -> np.ndarray:
+    """Weights as Speck's 8-bit words: weight * scale rounded half to even, within -128..127."""
+    return np.clip(np.rint(weight * scale), SPECK_WEIGHT_MIN, SPECK_WEIGHT_MAX).astype(np.int32)
+
+
+def whole_threshold(scale: float, threshold: float) -> float:
+    """The scale nearest to `scale` that makes the threshold a whole number, so that it loses nothing."""
+    return max(round(threshold * scale), 1) / threshold
+
+
+def scale_candidates(weight: np.ndarray, largest: int, clips: tuple[float, ...]) -> list[float]:
+    """Scales that map clip * max|weight| onto the largest integer, for each share in `clips`."""
+    peak = float(np.max(np.abs(weight), initial=0)) or 1.0
+    return [largest / (peak * clip) for clip in clips]
+
+
+Grid = Callable[[np.ndarray, float], np.ndarray]
+"""A function (weight, scale) -> integers."""
