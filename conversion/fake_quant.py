@@ -12,7 +12,6 @@ from torch.nn import functional as F
 from hardware.program import ChipProgram, Layer, LoihiNeuron, SpeckNeuron
 
 WRAP = 2.0**23
-STATE = 2.0**15
 
 
 @torch.no_grad()
@@ -81,7 +80,7 @@ def _speck(neuron: SpeckNeuron, current: torch.Tensor) -> torch.Tensor:
     v = torch.zeros_like(current[0])
     spikes = []
     for a_in in current.unbind(0):
-        v = (v + a_in + bias).clamp(-STATE, STATE - 1)
+        v = v + a_in + bias
         s = torch.floor(v / neuron.threshold).clamp(min=0)
         v = v - s * neuron.threshold if neuron.reset == "subtract" else v * (s == 0)
         v = v.clamp(min=neuron.low)

@@ -44,8 +44,8 @@ def check(program: ChipProgram) -> Check:
         from hardware.loihi.place import place
         from hardware.loihi.rules import RULES
     else:
-        from hardware.speck.cores import place  # type: ignore[assignment]
-        from hardware.speck.rules import RULES  # type: ignore[assignment]
+        from hardware.speck.cores import place
+        from hardware.speck.rules import RULES
     placement, cores = place(program)
     placed = replace(program, placement=tuple(placement))
     return Check(placed, tuple(cores), tuple(findings(placed, RULES)))

@@ -33,7 +33,7 @@ class Spikes:
     @classmethod
     def from_dense(cls, dense: np.ndarray, dt_us: int) -> Spikes:
         """From counts [T, C, H, W] per step of dt."""
-        flat = dense.reshape(len(dense), -1)
+        flat = dense.reshape(len(dense), int(np.prod(dense.shape[1:])))
         step, neuron = np.nonzero(flat)
         shape = (int(dense.shape[1]), int(dense.shape[2]), int(dense.shape[3]))
         return cls(shape, step.astype(np.int64) * dt_us, neuron.astype(np.int32), flat[step, neuron].astype(np.int32))

@@ -1,0 +1,112 @@
+"""A layer of a Speck program as one core holds it: a bank of kernels that each incoming event is laid through."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hardware.program import ChipProgram, Layer, Shape, SpeckNeuron
+from hardware.trace import Spikes
+from neuva import NeuvaError
+
+
+@dataclass(frozen=True)
+class Synapses:
+    """One layer, its synapses as a convolution (a dense layer is one whose kernel covers the whole map).
+
+    in_shape: (C, H, W) of the spikes it receives, as the layer before sends them.
+    weight: int32 [C, K_y, K_x, F], so that the features an event reaches lie side by side in memory.
+    stride, padding: (y, x).
+    bias: int32 [F].
+    """
+
+    layer: Layer
+    neuron: SpeckNeuron
+    in_shape: Shape
+    weight: np.ndarray
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+    bias: np.ndarray
+
+    @property
+    def name(self) -> str:
+        """The layer's name."""
+        return self.layer.name
+
+    @property
+    def features(self) -> int:
+        """F, number of output features."""
+        return int(self.weight.shape[3])
+
+    @property
+    def kernel(self) -> tuple[int, int]:
+        """(K_y, K_x)."""
+        return int(self.weight.shape[1]), int(self.weight.shape[2])
+
+    @property
+    def leaks(self) -> bool:
+        """Whether a bias is added at each tick of the leak clock."""
+        return bool(self.bias.any())
+
+    def largest_sum(self, count: int) -> int:
+        """Bound on |v| within a step in which no input sends more than `count` spikes."""
+        weights = int(np.abs(self.weight.astype(np.int64)).sum(axis=(0, 1, 2)).max(initial=0))
+        return weights * count + int(np.abs(self.bias).max(initial=0)) + max(self.neuron.threshold, -self.neuron.low)
+
+    def operations(self, received: Spikes) -> int:
+        """Synaptic operations of spikes it receives: each spike times the synapses it reaches inside the map."""
+        _, *places = np.unravel_index(received.neuron, self.in_shape)
+        taps = received.count.astype(np.int64) * self.features
+        for axis in (0, 1):
+            size, kernel, stride = self.layer.out_shape[axis + 1], self.kernel[axis], self.stride[axis]
+            shifted = places[axis] + self.padding[axis]
+            first = np.maximum(0, (shifted - kernel + stride) // stride)
+            taps *= np.maximum(0, np.minimum(size, shifted // stride + 1) - first)
+        return int(taps.sum())
+
+
+def synapses(program: ChipProgram) -> list[Synapses]:
+    """The layers of a Speck program, each with the shape of what reaches it.
+
+    Raises:
+        NeuvaError: if the program is of another family, or a layer's sizes, kind or constants make no Speck layer.
+    """
+    shape, found = program.input.shape, []
+    for layer in program.layers:
+        found.append(_synapses(layer, shape))
+        shape = layer.sent_shape
+    return found
+
+
+def _synapses(layer: Layer, shape: Shape) -> Synapses:
+    link, neuron = layer.connection, layer.neuron
+    if not isinstance(neuron, SpeckNeuron):
+        raise NeuvaError(f"layer {layer.name} has Loihi's neurons: convert the network for a Speck chip")
+    if link.groups != 1 or link.dilation != (1, 1) or link.weight_exp != 0:
+        raise NeuvaError(
+            f"layer {layer.name} has groups {link.groups}, dilation {link.dilation}, weight exponent "
+            f"{link.weight_exp}; a Speck core has 1, (1, 1) and 0: write the kernel out with zeros"
+        )
+    if not np.issubdtype(link.weight.dtype, np.integer) or not np.issubdtype(neuron.bias.dtype, np.integer):
+        raise NeuvaError(f"layer {layer.name} has weights or biases that are no integers: quantise the network first")
+    dense = link.kind == "dense"
+    if dense and link.weight.shape[1:] != (int(np.prod(shape)),):
+        raise NeuvaError(f"layer {layer.name} has weights {link.weight.shape}, but {int(np.prod(shape))} inputs")
+    weight = link.weight.reshape(-1, *shape) if dense else link.weight
+    stride, padding = ((1, 1), (0, 0)) if dense else (link.stride, link.padding)
+    if weight.ndim != 4 or weight.shape[1] != shape[0] or neuron.bias.shape != weight.shape[:1]:
+        raise NeuvaError(
+            f"layer {layer.name} has weights {link.weight.shape} and biases {neuron.bias.shape}, but receives {shape}: "
+            "needed weights [F, C, K_y, K_x] and biases [F]"
+        )
+    sides = [(shape[i + 1] + 2 * padding[i] - weight.shape[i + 2]) // stride[i] + 1 for i in (0, 1)]
+    if (weight.shape[0], *sides) != layer.out_shape:
+        raise NeuvaError(f"layer {layer.name} gives {(weight.shape[0], *sides)} but declares {layer.out_shape}")
+    if neuron.threshold < 1 or neuron.low > 0:
+        raise NeuvaError(
+            f"layer {layer.name} has threshold {neuron.threshold} and lower bound {neuron.low}, "
+            "allowed at least 1 and at most 0: quantise the network again"
+        )
+    bank = np.ascontiguousarray(weight.transpose(1, 2, 3, 0), dtype=np.int32)
+    return Synapses(layer, neuron, shape, bank, stride, padding, neuron.bias.astype(np.int32))
