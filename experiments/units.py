@@ -27,11 +27,16 @@ def interval(values: Sequence[float], unit: str) -> str:
 
 
 def plain(value: object, decimals: int = 3) -> str:
-    """Any JSON value in words: 1,234 for whole numbers, fixed decimals for others, a dash for none."""
+    """Any JSON value in words: 1,234 for whole numbers, fixed decimals for others, a dash for none.
+
+    An exact zero is "0", so that it is not taken for a small number.
+    """
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, float):
-        return f"{value:,.{decimals}f}" if math.isfinite(value) else ABSENT
+        if not math.isfinite(value):
+            return ABSENT
+        return f"{value:,.{decimals}f}" if value else "0"
     return ABSENT if value is None or value == "" else str(value)

@@ -11,7 +11,11 @@ from torchmetrics.functional import concordance_corrcoef, mean_squared_error, pe
 
 @dataclass(frozen=True)
 class AffectMetrics:
-    """CCC, PCC and RMSE of valence and arousal on the [-1, 1] scale; None where undefined (constant labels)."""
+    """CCC, PCC and RMSE of valence and arousal on the [-1, 1] scale.
+
+    None where undefined: CCC where labels are constant, PCC where labels or estimates are. Constant estimates of
+    labels that vary have CCC 0.
+    """
 
     ccc_valence: float | None
     ccc_arousal: float | None
@@ -42,11 +46,17 @@ def affect_metrics(prediction: np.ndarray, target: np.ndarray, mask: np.ndarray 
     if mask is not None:
         prediction, target = prediction[mask], target[mask]
     p, t = torch.as_tensor(prediction, dtype=torch.float64), torch.as_tensor(target, dtype=torch.float64)
-    defined = [len(t) > 1 and bool(t[:, k].std() > 0) and bool(p[:, k].std() > 0) for k in (0, 1)]
-
-    def each(function: object) -> list[float | None]:
-        return [float(function(p[:, k], t[:, k])) if defined[k] else None for k in (0, 1)]  # type: ignore[operator]
-
-    ccc, pcc = each(concordance_corrcoef), each(pearson_corrcoef)
+    ccc = [_ccc(p[:, k], t[:, k]) for k in (0, 1)]
+    pcc = [float(pearson_corrcoef(p[:, k], t[:, k])) if _vary(p[:, k], t[:, k]) else None for k in (0, 1)]
     rmse = [float(mean_squared_error(p[:, k].contiguous(), t[:, k].contiguous(), squared=False)) for k in (0, 1)]
     return AffectMetrics(ccc[0], ccc[1], pcc[0], pcc[1], rmse[0], rmse[1], len(t))
+
+
+def _vary(*columns: torch.Tensor) -> bool:
+    return all(len(column) > 1 and bool(column.min() < column.max()) for column in columns)
+
+
+def _ccc(prediction: torch.Tensor, target: torch.Tensor) -> float | None:
+    if not _vary(target):
+        return None
+    return float(concordance_corrcoef(prediction, target)) if _vary(prediction) else 0.0

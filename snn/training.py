@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pickle
+import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -112,13 +112,15 @@ def load_network(path: str | Path) -> ValenceArousalNet:
     if not path.exists():
         raise NeuvaError(f"{path}: no such checkpoint: train one with `neuva train CONFIG.yaml`")
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch warns of an odd pickle before it refuses it
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
         net = ValenceArousalNet(NetworkSpec.from_dict(checkpoint["hyper_parameters"]["spec"]))
         prefix = "net."
         net.load_state_dict(
             {k.removeprefix(prefix): v for k, v in checkpoint["state_dict"].items() if k.startswith(prefix)}
         )
-    except (RuntimeError, KeyError, TypeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+    except Exception as error:  # a damaged file makes torch raise almost anything
         line = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise NeuvaError(
             f"{path}: not a neuva checkpoint ({line}): train one with `neuva train CONFIG.yaml`"
