@@ -15,13 +15,14 @@ EVENT_DTYPE = np.dtype([("t", np.int64), ("x", np.int16), ("y", np.int16), ("p",
 """t: microseconds of the recording's own clock; x right, y down from the top left; p: 1 ON, 0 OFF."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Events:
     """A stream of camera events and the size of the sensor that gave it.
 
-    `array` has the fields t, x, y, p (`EVENT_DTYPE`), so every Tonic transform takes it.
-    `sensor_size` is (width, height) in pixels. Construction checks that t is sorted,
-    coordinates lie inside the sensor and p is 0 or 1. An empty stream is valid.
+    `array` has the fields t, x, y, p (`EVENT_DTYPE`), so every Tonic transform takes it; it is a
+    read-only view of what was given. `sensor_size` is (width, height) in pixels. Construction checks
+    that t is sorted, coordinates lie inside the sensor and p is 0 or 1. An empty stream is valid.
+    Two streams are equal if all their events and their sensor sizes are.
 
     Raises:
         NeuvaError: names the first row that breaks a rule; `repaired` sorts and drops instead.
@@ -35,13 +36,23 @@ class Events:
             raise NeuvaError(
                 f"events have the fields {self.array.dtype}; needed {EVENT_DTYPE}: build them with Events.from_columns"
             )
-        width, height = self.sensor_size
+        width, height = (int(side) for side in self.sensor_size)
+        object.__setattr__(self, "sensor_size", (width, height))
         if width < 1 or height < 1:
             raise NeuvaError(f"sensor size {width}x{height} is not a sensor: both sides must be at least 1")
         problem = _first_problem(self.array, self.sensor_size)
         if problem is not None:
             raise NeuvaError(f"{problem}: read with repair=True to sort and drop such events")
-        self.array.flags.writeable = False
+        frozen = self.array.view()  # a view: the caller's own array stays writeable
+        frozen.flags.writeable = False
+        object.__setattr__(self, "array", frozen)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Events):
+            return NotImplemented
+        return self.sensor_size == other.sensor_size and np.array_equal(self.array, other.array)
+
+    __hash__ = None  # type: ignore[assignment]  # equal by content of a large array: no key of a dict
 
     @classmethod
     def from_columns(
@@ -54,20 +65,24 @@ class Events:
         *,
         repair: bool = False,
     ) -> Events:
-        """Build from four columns; `repair=True` sorts by t and drops what lies outside, and logs how many.
+        """Build from four columns of integers (p may be bool); `repair=True` sorts by t and drops what lies outside.
+
+        How many events were dropped and sorted is logged.
 
         Raises:
-            NeuvaError: if the columns differ in length or break a rule without `repair`.
+            NeuvaError: if the columns are no integers, differ in length or break a rule without `repair`.
         """
-        if not len(t) == len(x) == len(y) == len(p):
-            raise NeuvaError(f"columns differ in length: t {len(t)}, x {len(x)}, y {len(y)}, p {len(p)}")
+        columns = {name: _integers(name, column) for name, column in (("t", t), ("x", x), ("y", y), ("p", p))}
+        if len({len(column) for column in columns.values()}) > 1:
+            raise NeuvaError(
+                "columns differ in length: " + ", ".join(f"{name} {len(column)}" for name, column in columns.items())
+            )
         if repair:
-            t, x, y, p = _repair(np.asarray(t), np.asarray(x), np.asarray(y), np.asarray(p), sensor_size)
-        array = np.empty(len(t), EVENT_DTYPE)
-        for name, column in (("t", t), ("x", x), ("y", y), ("p", p)):
+            columns = _repair(columns, sensor_size)
+        array = np.empty(len(columns["t"]), EVENT_DTYPE)
+        for name, column in columns.items():
             narrow = np.iinfo(EVENT_DTYPE[name])
-            column = np.asarray(column)
-            if column.size and column.dtype != bool and (column.min() < narrow.min or column.max() > narrow.max):
+            if column.size and (column.min() < narrow.min or column.max() > narrow.max):
                 row = int(np.argmax((column < narrow.min) | (column > narrow.max)))
                 raise NeuvaError(f"event {row}: {name} = {column[row]} is out of range")
             array[name] = column
@@ -97,14 +112,26 @@ class Events:
         return Events(self.array[first:last], self.sensor_size)
 
 
+def _integers(name: str, column: np.ndarray) -> np.ndarray:
+    column = np.asarray(column)
+    if column.size == 0:
+        return np.empty(0, np.int64)
+    if column.ndim != 1 or column.dtype.kind not in "iub":
+        raise NeuvaError(
+            f"column {name} is {column.dtype} {list(column.shape)}: give one dimension of integers (t in microseconds)"
+        )
+    return column.astype(np.uint8) if column.dtype == bool else column
+
+
 def _first_problem(array: np.ndarray, sensor_size: tuple[int, int]) -> str | None:
     width, height = sensor_size
     if len(array) == 0:
         return None
-    backwards = np.flatnonzero(np.diff(array["t"]) < 0)
-    if len(backwards):
-        row = int(backwards[0]) + 1
-        return f"event {row}: t = {array['t'][row]} us runs backwards (before it {array['t'][row - 1]})"
+    t = array["t"]
+    backwards = t[1:] < t[:-1]  # not np.diff, which overflows between far times
+    if backwards.any():
+        row = int(np.argmax(backwards)) + 1
+        return f"event {row}: t = {t[row]} us runs backwards (before it {t[row - 1]})"
     for name, limit in (("x", width), ("y", height), ("p", 2)):
         column = array[name]
         if column.min() < 0 or column.max() >= limit:
@@ -113,17 +140,16 @@ def _first_problem(array: np.ndarray, sensor_size: tuple[int, int]) -> str | Non
     return None
 
 
-def _repair(
-    t: np.ndarray, x: np.ndarray, y: np.ndarray, p: np.ndarray, sensor_size: tuple[int, int]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    width, height = sensor_size
-    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height) & ((p == 0) | (p == 1))
-    t, x, y, p = t[inside], x[inside], y[inside], p[inside]
-    moved = int(np.count_nonzero(np.diff(t) < 0))
+def _repair(columns: dict[str, np.ndarray], sensor_size: tuple[int, int]) -> dict[str, np.ndarray]:
+    inside = np.ones(len(columns["t"]), bool)
+    for name, limit in (("x", sensor_size[0]), ("y", sensor_size[1]), ("p", 2)):
+        inside &= (columns[name] >= 0) & (columns[name] < limit)
+    columns = {name: column[inside] for name, column in columns.items()}
+    moved = int(np.count_nonzero(columns["t"][1:] < columns["t"][:-1]))
     if moved:
-        order = np.argsort(t, kind="stable")
-        t, x, y, p = t[order], x[order], y[order], p[order]
-    dropped = int(len(inside) - np.count_nonzero(inside))
+        order = np.argsort(columns["t"], kind="stable")
+        columns = {name: column[order] for name, column in columns.items()}
+    dropped = int(np.count_nonzero(~inside))
     if dropped or moved:
         log.warning("repaired events: %d dropped, %d steps back in time sorted", dropped, moved)
-    return t, x, y, p
+    return columns

@@ -11,18 +11,18 @@ from datasets.events import Events
 from neuva import NeuvaError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # arrays have no plain equality
 class Sample:
     """Events of one clip and its labels at the labels' own times.
 
     events: the clip's events.
-    label_times: int64 [N], microseconds on the events' clock.
+    label_times: int64 [N], microseconds on the events' clock, never running backwards.
     labels: float32 [N, 2], valence and arousal in [-1, 1], in that order.
     mask: bool [N], False where the data set says a label is invalid.
     meta: what else is known (clip name, subject, lighting, expression, action units, ...).
 
     Raises:
-        NeuvaError: if the lengths disagree or a valid label lies outside [-1, 1].
+        NeuvaError: if the lengths disagree, label times run backwards or a valid label lies outside [-1, 1].
     """
 
     events: Events
@@ -36,6 +36,12 @@ class Sample:
         if self.labels.shape != (n, 2) or self.mask.shape != (n,):
             raise NeuvaError(
                 f"{n} label times need labels [{n}, 2] and mask [{n}]; got {self.labels.shape} and {self.mask.shape}"
+            )
+        backwards = np.flatnonzero(self.label_times[1:] < self.label_times[:-1])
+        if len(backwards):
+            row = int(backwards[0]) + 1
+            raise NeuvaError(
+                f"label {row} at {self.label_times[row]} us comes before the one above it: sort the labels"
             )
         valid = self.labels[self.mask]
         if not np.all(np.abs(valid) <= 1):

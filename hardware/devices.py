@@ -44,7 +44,7 @@ def run_many(program: ChipProgram, clips: Sequence[np.ndarray], on: str, *, reco
             return [sinabs_run.run(program, x) for x in clips]
         if on == program.target:
             raise NeuvaError(
-                f"{on}: driving a board is not built yet: compare with `--on emulator-events`, which does as the chip does"
+                f"{on}: driving a board is not built yet: use `--on emulator-events`, which does as the chip does"
             )
     places = ", ".join((*SIMULATORS[program.family], program.target))
     raise NeuvaError(f'a {program.target} program cannot run on "{on}": choose one of {places}')

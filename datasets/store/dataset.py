@@ -1,0 +1,118 @@
+"""A store as a Tonic-style data set."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import hdf5plugin  # noqa: F401  registers the Blosc filter with HDF5
+import numpy as np
+
+from datasets.sample import Sample
+from datasets.store.layout import FORMAT, SCHEMA, read_meta, read_sample, sensor_size
+from neuva import NeuvaError
+
+
+class EventStore:
+    """Clips of a store, all or those of one split.
+
+    `store[i]` is (events, target), as Tonic's data sets give it: events a structured array with t, x, y, p,
+    target a dict of label_times (int64 [N], us), labels (float32 [N, 2]) and mask (bool [N]), each after its
+    transform. The file is opened in each process when it is first needed, so DataLoader workers and pickling
+    are safe.
+
+    Attributes:
+        path: the file. split: as asked. dataset: name of the data set. sensor_size: (width, height).
+        provenance: how it was made. names, splits: of each clip, in the order of the indices.
+
+    Raises:
+        NeuvaError: if the file is no store, of another schema, or lacks the split.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        split: str | None = None,
+        transform: Callable | None = None,
+        target_transform: Callable | None = None,
+    ) -> None:
+        self.path, self.split = Path(path), split
+        self.transform, self.target_transform = transform, target_transform
+        self._opened: tuple[int, h5py.File] | None = None
+        with _open_store(self.path) as file:
+            self.dataset = str(file.attrs["dataset"])
+            self.sensor_size = sensor_size(file)
+            self.provenance: dict[str, Any] = json.loads(file["provenance"].asstr()[()])
+            names, splits = (list(file[f"clips/{key}"].asstr()[:]) for key in ("name", "split"))
+        if split is not None and split not in splits:
+            there = ", ".join(sorted(set(splits))) or "none"
+            raise NeuvaError(f'{self.path}: no split "{split}": there are {there}')
+        self._rows = [row for row, each in enumerate(splits) if split in (None, each)]
+        self.names = [names[row] for row in self._rows]
+        self.splits = [splits[row] for row in self._rows]
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: int) -> tuple[Any, Any]:
+        sample = self.sample(index)
+        events: Any = sample.events.array.copy()  # Tonic's transforms may write into it
+        target: Any = {"label_times": sample.label_times, "labels": sample.labels, "mask": sample.mask}
+        if self.transform is not None:
+            events = self.transform(events)
+        if self.target_transform is not None:
+            target = self.target_transform(target)
+        return events, target
+
+    def sample(self, index: int) -> Sample:
+        """Clip `index` with its labels and meta, untransformed."""
+        try:
+            return read_sample(self._file, self._rows[index])
+        except OSError as error:
+            raise NeuvaError(
+                f"{self.path}: clip {self.names[index]} is damaged ({error}): make the store again"
+            ) from error
+
+    def meta(self, index: int) -> dict[str, Any]:
+        """What else is known of clip `index`, without reading its events."""
+        return read_meta(self._file, self._rows[index])
+
+    def arrays(self, index: int, key: str) -> np.ndarray:
+        """An extra array of clip `index` (frames, action units, boxes).
+
+        Raises:
+            NeuvaError: if the clip has no such array.
+        """
+        group = self._file.get(f"arrays/{self._rows[index]:06d}", {})
+        if key not in group:
+            there = ", ".join(group) or "none"
+            raise NeuvaError(f'{self.path}: clip {self.names[index]} has no array "{key}": there are {there}')
+        return group[key][()]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_opened": None}
+
+    @property
+    def _file(self) -> h5py.File:
+        if self._opened is None or self._opened[0] != os.getpid():  # a forked worker takes its own
+            self._opened = os.getpid(), _open_store(self.path)
+        return self._opened[1]
+
+
+def _open_store(path: Path) -> h5py.File:
+    try:
+        file = h5py.File(path, locking="best-effort")
+    except OSError as error:
+        why = "no such file" if isinstance(error, FileNotFoundError) else f"no HDF5 file, or truncated ({error})"
+        raise NeuvaError(f"{path}: {why}: make the store again, or name another") from error
+    found, schema = file.attrs.get("format"), file.attrs.get("schema")
+    if found == FORMAT and schema == SCHEMA:
+        return file
+    file.close()
+    if found != FORMAT:
+        raise NeuvaError(f"{path}: HDF5, but no neuva store: make one with `neuva data make`")
+    raise NeuvaError(f"{path}: store of schema {schema}, read is {SCHEMA}: make the store again with this version")

@@ -1,0 +1,71 @@
+"""The command `neuva`."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from experiments.commands import chip, data, demo, events, train
+from neuva import NeuvaError, __version__
+
+app = typer.Typer(
+    name="neuva",
+    help="Valence and arousal from the events of a camera looking at a face, on neuromorphic chips.\n\n"
+    "Start with `neuva demo`: it trains, converts, verifies and reports on embedded synthetic faces.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.command()(demo.demo)
+app.add_typer(events.app, name="events")
+app.command()(data.simulate)
+app.add_typer(data.app, name="data")
+app.command()(train.train)
+app.command()(train.evaluate)
+app.command()(chip.convert)
+app.command()(chip.check)
+app.command()(chip.run)
+app.command()(chip.verify)
+app.command()(chip.energy)
+
+
+@app.callback(invoke_without_command=True)
+def _common(
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Show the log.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Show the version.", is_eager=True)] = False,
+) -> None:
+    if version:
+        typer.echo(f"neuva {__version__}")
+        raise typer.Exit
+    logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, format="%(name)s: %(message)s")
+
+
+def main() -> None:
+    """Run the command line: a user's problem is one line on standard error and exit code 2."""
+    errors = Console(stderr=True, soft_wrap=True, highlight=False)
+    try:
+        _own_datasets()
+        app()
+    except NeuvaError as error:
+        errors.print(f"neuva: {' '.join(str(error).split())}", style="red", markup=False)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        errors.print("neuva: stopped; the same command goes on from here", markup=False)
+        sys.exit(130)
+
+
+def _own_datasets() -> None:
+    spec = find_spec("datasets")
+    ours = Path(__file__).resolve().parents[1] / "datasets"
+    if spec is None or spec.origin is None or Path(spec.origin).resolve().parent != ours:
+        raise NeuvaError(
+            f"the package `datasets` is {spec.origin if spec else 'missing'}, not neuva's: "
+            "use neuva's own virtual environment (make demo)"
+        )

@@ -1,0 +1,192 @@
+"""`neuva convert`, `check`, `run`, `verify` and `energy`: everything that has a chip program in hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from experiments.commands.events import Sensor, sensor_size
+from experiments.commands.options import Json, console, print_json, progress
+
+if TYPE_CHECKING:
+    from hardware.check import Check
+
+Program = Annotated[Path, typer.Argument(help="Chip program (.h5) made by `neuva convert`.")]
+
+
+def convert(
+    model: Annotated[Path, typer.Argument(help="A checkpoint (.ckpt) or NIR graph (.nir).")],
+    target: Annotated[str, typer.Option(help="loihi1, loihi2, speck2e, speck2f or dynapcnn.")],
+    out: Annotated[Path, typer.Option(help="Where the program goes (.h5).")],
+    data: Annotated[
+        Path | None, typer.Option(help="Store whose train split calibrates (default: the one it was trained on).")
+    ] = None,
+    nir: Annotated[Path | None, typer.Option(help="Also write the float network as a NIR graph here.")] = None,
+) -> None:
+    """Turn a network into a chip's integers, calibrated and placed on cores.
+
+    Example: `neuva convert runs/faces-loihi2/best.ckpt --target loihi2 --out loihi2.h5`
+    """
+    from conversion.graph import save_nir
+    from experiments import pipeline
+
+    net = pipeline.load_model(model)
+    checked = pipeline.convert(net, target, pipeline.calibration_input(net, data or pipeline.training_store(model)))
+    checked.program.save(out)
+    if nir is not None:
+        save_nir(net, nir)
+    _print_findings(checked)
+    console.print(f"{out}: {target}, {len(checked.program.layers)} layers on {len(checked.cores)} cores")
+
+
+def check(program: Program, json: Json = False) -> None:
+    """Design rules and use of cores; exits with 2 if the program does not fit.
+
+    Example: `neuva check runs/demo/loihi2.h5`
+    """
+    from hardware.check import check as examine
+    from hardware.program import ChipProgram
+
+    checked = examine(ChipProgram.load(program))
+    if json:
+        print_json(checked.to_dict())
+    else:
+        _print_cores(checked)
+        _print_findings(checked)
+        console.print("fits" if checked.fits else "does not fit")
+    if not checked.fits:
+        raise typer.Exit(2)
+
+
+def run(
+    program: Program,
+    events: Annotated[Path, typer.Argument(help="Any event file, or a store (neuva simulate, neuva data make).")],
+    on: Annotated[
+        str, typer.Option(help="emulator, lava (Loihi), emulator-events or sinabs (Speck), or the chip's name.")
+    ] = "emulator",
+    out: Annotated[Path | None, typer.Option(help="Trace (.h5); beside it go a .csv and a .png.")] = None,
+    clip: Annotated[str | None, typer.Option(help="Clip of a store (default: its first).")] = None,
+    sensor: Sensor = None,
+) -> None:
+    """Valence and arousal of a recording, over time: trace, CSV and picture.
+
+    The face is found first: in a store of `neuva simulate` by the box found in the video, in a bare event file as the
+    busiest square, tracked.
+
+    Example: `neuva run runs/demo/loihi2.h5 recording.aedat4 --on emulator --out trace.h5`
+    """
+    from experiments.recording import open_recording, prepare
+    from experiments.running import run_input, save_run
+    from hardware.program import ChipProgram
+
+    loaded = ChipProgram.load(program)
+    recording = open_recording(events, clip, sensor_size(sensor))
+    given = prepare(recording, loaded)
+    trace = run_input(loaded, given, on)
+    path = out or Path("runs") / f"{program.stem}-{recording.name.replace('/', '-')}-{on}.h5"
+    csv, picture = save_run(trace, given, recording, path)
+    v, a = trace.va.mean(0)
+    console.print(f"{len(trace.va)} estimates on {on}: mean valence {v:+.2f}, arousal {a:+.2f}")
+    console.print(f"{path}, {csv}, {picture}")
+
+
+def verify(
+    program: Program,
+    reference: Annotated[Path, typer.Option(help="The network it was made from (.ckpt or .nir).")],
+    data: Annotated[Path, typer.Option(help="HDF5 store with labels.")],
+    out: Annotated[Path, typer.Option(help="Certificate (JSON).")] = Path("certificate.json"),
+    split: Annotated[str, typer.Option(help="Which split of the store.")] = "test",
+    clips: Annotated[int, typer.Option(min=1, help="Whole clips to compare.")] = 12,
+    vendor_clips: Annotated[int, typer.Option(min=0, help="Of these, on the vendor's simulator (slow).")] = 4,
+) -> None:
+    """Compare float reference, fake-quantised network, emulator and the vendor's simulator, spike for spike.
+
+    Exits with 2 if the verdict is fail; the certificate is written all the same.
+
+    Example: `neuva verify runs/demo/loihi2.h5 --reference runs/demo/loihi2/best.ckpt --data runs/faces.h5`
+    """
+    from conversion import fidelity
+    from experiments import pipeline
+    from experiments.clips import Cut
+    from hardware.check import check as examine
+    from hardware.program import ChipProgram
+
+    loaded, net = ChipProgram.load(program), pipeline.load_model(reference)
+    pipeline.require_same_network(loaded, net, reference)
+    chosen = pipeline.spread_clips(Cut.of(net.spec), data, split, clips)
+    with progress("verifying") as update:
+        certificate = fidelity.verify(
+            loaded,
+            net,
+            chosen,
+            vendor_clips=vendor_clips,
+            findings=examine(loaded).findings,
+            progress=update,
+        )
+    certificate.save(out)
+    _print_certificate(certificate.figures)
+    console.print(str(out))
+    if not certificate.figures["verdict"]["pass"]:
+        raise typer.Exit(2)
+
+
+def energy(
+    program: Program,
+    data: Annotated[Path, typer.Option(help="HDF5 store whose clips are run.")],
+    split: Annotated[str, typer.Option(help="Which split of the store.")] = "test",
+    clips: Annotated[int, typer.Option(min=1, help="Whole clips to count over.")] = 12,
+    json: Json = False,
+) -> None:
+    """Energy per inference from exact counts on the emulator, as low, typical and high figure with sources.
+
+    Example: `neuva energy runs/demo/loihi2.h5 --data runs/faces.h5`
+    """
+    from experiments import pipeline
+    from hardware.program import ChipProgram
+
+    loaded = ChipProgram.load(program)
+    with progress("counting") as update:
+        report = pipeline.measure_energy(loaded, data, split, clips, update)
+    if json:
+        print_json(report.to_dict())
+        return
+    console.print(str(report), markup=False)
+
+
+def _print_cores(checked: Check) -> None:
+    table = Table("core", "layers", "used of limit", "load", title=f"{checked.program.target}")
+    shown = sorted(checked.cores, key=lambda core: -core.load)[:12]
+    for core in shown:
+        use = ", ".join(f"{name} {used}/{limit}" for name, (used, limit) in core.use.items())
+        table.add_row(str(core.core), " ".join(core.layers), use, f"{core.load:.0%}")
+    console.print(table)
+    if len(checked.cores) > len(shown):
+        console.print(f"the {len(shown)} fullest of {len(checked.cores)} cores; --json lists all")
+
+
+def _print_findings(checked: Check) -> None:
+    for finding in checked.findings:
+        console.print(str(finding), style="red" if finding.severity == "error" else "yellow", markup=False)
+
+
+def _print_certificate(figures: dict) -> None:
+    table = Table("from", "to", "clips", "mismatched spikes", "largest difference", "must be equal", title="fidelity")
+    for pair in figures["fidelity"]:
+        mismatches = sum(layer["mismatches"] for layer in pair["layers"])
+        table.add_row(
+            pair["from"],
+            pair["to"],
+            str(pair["clips"]),
+            str(mismatches),
+            f"{pair['output']['largest_difference']:.4f}",
+            "yes" if pair["must_be_equal"] else "no",
+        )
+    console.print(table)
+    for level, metrics in figures["metrics"].items():
+        ccc = "undefined" if metrics["ccc"] is None else f"{metrics['ccc']:.3f}"
+        console.print(f"{level}: mean CCC {ccc} on {metrics['clips']} clips")
+    verdict = figures["verdict"]
+    console.print("pass" if verdict["pass"] else f"FAIL: {'; '.join(verdict['reasons'])}", markup=False)

@@ -1,0 +1,45 @@
+"""Options that several commands share, and how they show progress and figures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
+
+console = Console(highlight=False)
+progress_console = Console(stderr=True, highlight=False)
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:.3g} {task.fields['unit']}/s")
+
+
+@contextmanager
+def progress(label: str, unit: str = "clips") -> Iterator[Any]:
+    """A bar with rate and time left on standard error; gives a function (done, total) or (label, done, total)."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
+    with Progress(*columns, console=progress_console, transient=True) as bar:
+        task = bar.add_task(label, total=None, unit=unit)
+
+        def update(*args: Any) -> None:
+            description, done, total = args if len(args) == 3 else (label, *args)
+            if bar.tasks[0].description != description:
+                bar.reset(task, description=description, unit=unit)
+            bar.update(task, completed=done, total=total)
+
+        yield update
+
+
+def print_json(values: Any) -> None:
+    """JSON on standard output, nothing else."""
+    typer.echo(json.dumps(values, indent=2))

@@ -1,0 +1,132 @@
+"""The steps between a trained network and a report, as functions that commands and the demo share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from conversion import loihi, speck
+from conversion.fidelity import Clip
+from conversion.graph import load_nir
+from conversion.lowering import network_hash
+from datasets.store import EventStore
+from experiments.clips import Cut, load_clips
+from hardware import devices
+from hardware.check import Check, check
+from hardware.energy import EnergyReport, energy
+from hardware.program import ChipProgram
+from neuva import NeuvaError
+from snn.metrics import AffectMetrics, affect_metrics
+from snn.networks import ValenceArousalNet
+from snn.training import load_network
+
+CALIBRATION_CLIPS = 6
+TARGETS = ("loihi1", "loihi2", "speck2e", "speck2f", "dynapcnn")
+Progress = Callable[[int, int], None]
+
+
+def load_model(path: Path) -> ValenceArousalNet:
+    """A network from a checkpoint (.ckpt) or a NIR graph (.nir).
+
+    Raises:
+        NeuvaError: if it is neither, or cannot be read.
+    """
+    if path.suffix == ".nir":
+        return load_nir(path)
+    if path.suffix == ".ckpt":
+        return load_network(path)
+    raise NeuvaError(f"{path}: a model is a .ckpt (neuva train) or a .nir file")
+
+
+@torch.no_grad()
+def evaluate_network(
+    net: ValenceArousalNet, store_path: Path, split: str, progress: Progress = lambda *_: None
+) -> AffectMetrics:
+    """Metrics of the float network on a split, pooled over all clips."""
+    store = EventStore(store_path, split)
+    parts = []
+    for done, clip in enumerate(load_clips(store, Cut.of(net.spec)), 1):
+        va = net(torch.as_tensor(clip.x)[:, None].float()).clamp(-1, 1)[:, 0].numpy()
+        parts.append((va, clip.labels, clip.mask))
+        progress(done, len(store))
+    if not parts:
+        raise NeuvaError(f"{store_path}: no clips in split {split}")
+    prediction, target, mask = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return affect_metrics(prediction, target, mask)
+
+
+def calibration_input(net: ValenceArousalNet, store_path: Path) -> torch.Tensor:
+    """Clips [T, B, C, H, W] of the train split, evenly spread over it, cut to their shortest."""
+    store = EventStore(store_path, "train")
+    indices = np.unique(np.linspace(0, len(store) - 1, CALIBRATION_CLIPS).astype(int))
+    clips = [clip.x for clip in load_clips(store, Cut.of(net.spec), indices)]
+    steps = min(len(x) for x in clips)
+    return torch.stack([torch.as_tensor(x[:steps]) for x in clips], dim=1).float()
+
+
+def convert(net: ValenceArousalNet, target: str, x: torch.Tensor) -> Check:
+    """Lower the network for a chip, calibrated on x, and place it.
+
+    Raises:
+        NeuvaError: for an unknown target or a network the chip cannot hold in principle.
+    """
+    if target not in TARGETS:
+        raise NeuvaError(f'unknown target "{target}": choose one of {", ".join(TARGETS)}')
+    lower = loihi.lower if target.startswith("loihi") else speck.lower
+    return check(lower(net, target, x))
+
+
+def spread_clips(cut: Cut, store_path: Path, split: str, count: int) -> list[Clip]:
+    """`count` whole clips of a split, spread evenly over it."""
+    store = EventStore(store_path, split)
+    return list(load_clips(store, cut, np.unique(np.linspace(0, len(store) - 1, min(count, len(store))).astype(int))))
+
+
+def measure_energy(
+    program: ChipProgram, store_path: Path, split: str, count: int, progress: Progress = lambda *_: None
+) -> EnergyReport:
+    """Energy from exact counts over whole clips, as the chip works: in steps on Loihi, event by event on Speck."""
+    clips = spread_clips(Cut.of(program), store_path, split, count)
+    placed = check(program).program
+    traces = []
+    for done, clip in enumerate(clips, 1):
+        if program.family == "speck":
+            traces.append(devices.run_events(placed, clip.events, len(clip.x)))
+        else:
+            traces.append(devices.run(placed, clip.x, "emulator"))
+        progress(done, len(clips))
+    return energy(traces, placed)
+
+
+def training_store(model: Path) -> Path:
+    """The store a checkpoint was trained on, as its configuration names it.
+
+    Raises:
+        NeuvaError: if it cannot be told; the cure is `--data`.
+    """
+    config = model.parent / "config.json"
+    if model.suffix == ".ckpt" and config.exists():
+        values: dict[str, Any] = json.loads(config.read_text())
+        store = Path(values["data"]["store"])
+        if store.exists():
+            return store
+    raise NeuvaError(f"{model}: the store it was trained on cannot be told or is gone: name one with --data")
+
+
+def require_same_network(program: ChipProgram, net: ValenceArousalNet, path: Path) -> None:
+    """Refuse to compare a program with a network it was not made from.
+
+    Raises:
+        NeuvaError: if the hashes differ.
+    """
+    ours, theirs = program.provenance.get("network_sha256"), network_hash(net)
+    if ours != theirs:
+        raise NeuvaError(
+            f"{path}: this is not the network the program was made from "
+            f"(hash {theirs[:12]}, the program's {str(ours)[:12]}): give that network or convert again"
+        )

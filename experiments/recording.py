@@ -1,0 +1,111 @@
+"""From any recording to what a program takes: the face found, cut out and scaled, in steps of dt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from datasets.crop import BoxTrack, crop_events
+from datasets.events import Events
+from datasets.face_track import track_activity
+from datasets.files import read_events
+from datasets.representations import to_steps
+from datasets.sample import Sample
+from datasets.store import EventStore
+from hardware.program import ChipProgram
+from neuva import NeuvaError
+
+STORES = (".h5", ".hdf5")
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A recording's events, and where the face is (None: the whole picture is the face)."""
+
+    name: str
+    events: Events
+    face: BoxTrack | None
+    start_us: int
+
+
+@dataclass(frozen=True)
+class Input:
+    """What a program is given: events of the face at the network's size (t since start_us) and counts per step."""
+
+    events: Events
+    x: np.ndarray
+    start_us: int
+
+
+def open_recording(path: Path, clip: str | None = None, sensor_size: tuple[int, int] | None = None) -> Recording:
+    """An event file, or one clip of a store (the first unless named).
+
+    In a store the face's box is the one found when it was made; in a bare event file it is the busiest square, tracked.
+
+    Raises:
+        NeuvaError: if the file cannot be read, is empty, or the store has no such clip.
+    """
+    if path.suffix in STORES:
+        return _from_store(EventStore(path), path, clip)
+    if clip is not None:
+        raise NeuvaError(f"{path}: holds one recording, no clip {clip}: leave --clip out")
+    events = read_events(path, sensor_size=sensor_size)
+    if not len(events):
+        raise NeuvaError(f"{path}: holds no events: there is nothing to run")
+    return Recording(path.stem, events, track_activity(events), events.t0)
+
+
+def _from_store(store: EventStore, path: Path, clip: str | None) -> Recording:
+    names = list(store.names)
+    if clip is not None and clip not in names:
+        raise NeuvaError(f"{path}: no clip {clip}: it has {', '.join(names[:5])}{' ...' if len(names) > 5 else ''}")
+    if not names:
+        raise NeuvaError(f"{path}: holds no clips")
+    index = 0 if clip is None else names.index(clip)
+    sample = store.sample(index)
+    if not len(sample.events):
+        raise NeuvaError(f"{path}: clip {names[index]} holds no events: there is nothing to run")
+    start = int(sample.meta.get("start_us", sample.events.t0))
+    return Recording(names[index], sample.events, _face(sample), start)
+
+
+def _face(sample: Sample) -> BoxTrack | None:
+    """The box kept with the clip; none where the whole picture is a synthetic face; else the busiest square."""
+    if sample.meta.get("synthetic"):
+        return None
+    track = sample.meta.get("face_track")
+    if track is None:
+        return track_activity(sample.events)
+    return BoxTrack(np.array(track["times"], np.int64), np.array(track["boxes"], np.float64))
+
+
+def prepare(recording: Recording, program: ChipProgram) -> Input:
+    """Cut the face out, scale it to the program's input and cut time into whole estimates.
+
+    Raises:
+        NeuvaError: if the recording is shorter than one estimate.
+    """
+    _, height, width = program.input.shape
+    events = recording.events
+    track = recording.face or _whole(events)
+    face = crop_events(events, track, width) if height == width else events
+    if face.sensor_size != (width, height):
+        raise NeuvaError(f"the program's input is {width}x{height}, not square: give events of that size")
+    period = program.dt_us * program.readout.every
+    estimates = (events.t1 - recording.start_us + 1) // period
+    if estimates < 1:
+        raise NeuvaError(
+            f"{recording.name}: {(events.t1 - recording.start_us) / 1000:.1f} ms is shorter than one "
+            f"estimate, {period / 1000:g} ms"
+        )
+    steps = estimates * program.readout.every
+    x = to_steps(face, program.dt_us, steps, recording.start_us, program.input.kind)
+    return Input(face, x, recording.start_us)
+
+
+def _whole(events: Events) -> BoxTrack:
+    width, height = events.sensor_size
+    side = float(min(width, height))
+    return BoxTrack(np.array([events.t0], np.int64), np.array([[width / 2, height / 2, side]]))

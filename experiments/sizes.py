@@ -1,0 +1,49 @@
+"""How large the demo and its faces are: `default` for a person to look at, `smallest` to see that the road holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from datasets.synthetic import SyntheticSpec
+from neuva import NeuvaError
+
+
+@dataclass(frozen=True)
+class DemoSize:
+    """Steps of training a chip, windows a step, their length; clips verified, and of these on Lava and sinabs too."""
+
+    faces: SyntheticSpec
+    steps: int
+    batch: int
+    window_steps: int
+    clips: int
+    vendor_clips: int
+
+
+SIZES = {
+    "default": DemoSize(SyntheticSpec(), steps=800, batch=16, window_steps=100, clips=12, vendor_clips=4),
+    "smallest": DemoSize(
+        SyntheticSpec(identities=(4, 2, 2), clips_each=(2, 1, 2), seconds=2.0),
+        steps=24,
+        batch=4,
+        window_steps=50,
+        clips=4,
+        vendor_clips=1,
+    ),
+}
+
+
+def demo_size(name: str) -> DemoSize:
+    """The size of that name.
+
+    Raises:
+        NeuvaError: if there is none.
+    """
+    if name not in SIZES:
+        raise NeuvaError(f'size "{name}" is not known: choose one of {", ".join(SIZES)}')
+    return SIZES[name]
+
+
+def faces_of(name: str) -> SyntheticSpec:
+    """The embedded faces of a demo size."""
+    return demo_size(name).faces

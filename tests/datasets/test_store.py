@@ -1,0 +1,300 @@
+from __future__ import annotations
+
+import contextlib
+import logging
+import multiprocessing
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import tonic
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from datasets.events import Events
+from datasets.files import read_events
+from datasets.sample import Sample
+from datasets.store import EventStore, StoreWriter
+from neuva import NeuvaError
+
+SIZE = (32, 24)
+REPOSITORY = Path(__file__).parents[2]
+REAL = Path(os.environ.get("NEUVA_REAL_DATA", REPOSITORY / ".." / "shared" / "data"))
+
+
+def make_sample(seed: int, count: int = 400) -> Sample:
+    rng = np.random.default_rng(seed)
+    t = np.sort(rng.integers(0, 100_000, count)) + 10**12 * seed
+    events = Events.from_columns(t, *(rng.integers(0, limit, count) for limit in (*SIZE, 2)), SIZE)
+    times = np.arange(3 + seed % 2) * 40_000 + 10**12 * seed
+    labels = rng.uniform(-1, 1, (len(times), 2)).astype(np.float32)
+    return Sample(events, times, labels, rng.random(len(times)) < 0.8, {"subject": seed, "light": "dim"})
+
+
+def make_arrays(seed: int) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return {"frames": rng.integers(0, 255, (4, 6, 8), np.uint8), "aus": rng.random((4, 17), np.float32)}
+
+
+def make_store(path: Path, clips: int = 6, **changes) -> Path:
+    settings = {"dataset": "trial", "sensor_size": SIZE, "provenance": {"seed": 3}, **changes}
+    with StoreWriter(path, **settings) as store:
+        for seed in range(clips):
+            if f"clip {seed}" not in store.finished:
+                store.add(f"clip {seed}", "train" if seed % 3 else "test", make_sample(seed), make_arrays(seed))
+    return path
+
+
+def same(a: Sample, b: Sample) -> bool:
+    pairs = ((a.label_times, b.label_times), (a.labels, b.labels), (a.mask, b.mask))
+    return a.events == b.events and a.meta == b.meta and all(np.array_equal(*pair) for pair in pairs)
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory) -> Path:
+    return make_store(tmp_path_factory.mktemp("store") / "trial.h5")
+
+
+def test_what_goes_in_comes_out(path):
+    store = EventStore(path)
+    assert (store.dataset, store.sensor_size, store.provenance) == ("trial", SIZE, {"seed": 3})
+    assert store.names == [f"clip {seed}" for seed in range(6)]
+    assert store.splits == ["test", "train", "train"] * 2
+    for seed in range(6):
+        assert same(store.sample(seed), make_sample(seed))
+        assert store.meta(seed) == {"subject": seed, "light": "dim"}
+        for key, array in make_arrays(seed).items():
+            np.testing.assert_array_equal(store.arrays(seed, key), array)
+            assert store.arrays(seed, key).dtype == array.dtype
+    assert not list(path.parent.glob(".*"))
+
+
+def test_a_split_is_a_smaller_data_set(path):
+    test = EventStore(path, "test")
+    assert (len(test), test.names) == (2, ["clip 0", "clip 3"])
+    assert same(test.sample(1), make_sample(3))
+    assert test.meta(1)["subject"] == 3
+    np.testing.assert_array_equal(test.arrays(1, "aus"), make_arrays(3)["aus"])
+    assert same(test.sample(-1), make_sample(3))
+    assert len(list(test)) == 2
+
+
+def test_items_are_tonics(path):
+    events, target = EventStore(path)[2]
+    np.testing.assert_array_equal(events, make_sample(2).events.array)
+    assert set(target) == {"label_times", "labels", "mask"}
+    assert (target["labels"].dtype, target["mask"].dtype) == (np.float32, bool)
+    events["x"] = 0  # a transform may write
+
+    store = EventStore(path, transform=len, target_transform=lambda target: target["labels"][-1])
+    length, label = store[2]
+    assert length == 400
+    np.testing.assert_array_equal(label, make_sample(2).labels[-1])
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.lists(st.integers(-(2**63), 2**63 - 1), max_size=20), max_size=4))
+def test_any_times_come_back(tmp_path, clips):
+    path = tmp_path / "times.h5"
+    samples = []
+    for times in clips:
+        t = np.array(sorted(times), np.int64)
+        zeros = np.zeros(len(t), np.int64)
+        samples.append(Sample(Events.from_columns(t, zeros, zeros, zeros, (1, 1)), t, np.zeros((len(t), 2)), t > 0))
+    with StoreWriter(path, dataset="times", sensor_size=(1, 1), provenance={}) as store:
+        for number, sample in enumerate(samples):
+            store.add(str(number), "all", sample)
+    read = EventStore(path)
+    assert len(read) == len(samples)
+    assert all(same(read.sample(number), sample) for number, sample in enumerate(samples))
+
+
+def test_the_same_clips_make_the_same_bytes(path, tmp_path):
+    assert make_store(tmp_path / "again.h5").read_bytes() == path.read_bytes()
+
+
+KILLED = """
+import os, sys, time
+sys.path.insert(0, sys.argv[2])
+from pathlib import Path
+from test_store import SIZE, make_arrays, make_sample
+from datasets.store import StoreWriter
+
+def slow(seed):
+    arrays = make_arrays(seed)
+    if seed == 3:  # dies in the middle of writing this clip, its events being written already
+        class Slow(dict):
+            def items(self):
+                Path(sys.argv[1] + ".reached").touch()
+                time.sleep(60)
+        return Slow(arrays)
+    return arrays
+
+with StoreWriter(sys.argv[1], dataset="trial", sensor_size=SIZE, provenance={"seed": 3}) as store:
+    for seed in range(6):
+        store.add(f"clip {seed}", "train" if seed % 3 else "test", make_sample(seed), slow(seed))
+"""
+
+
+def test_a_killed_run_goes_on_to_an_equal_store(path, tmp_path):
+    target, reached = tmp_path / "trial.h5", tmp_path / "trial.h5.reached"
+    command = [sys.executable, "-c", KILLED, str(target), str(Path(__file__).parent)]
+    process = subprocess.Popen(command, cwd=REPOSITORY)
+    deadline = time.monotonic() + 60
+    while not reached.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert reached.exists()
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not target.exists()
+    assert len(list((tmp_path / ".trial.h5.partial").glob("clip-*.h5"))) == 3
+
+    make_store(target)
+    assert target.read_bytes() == path.read_bytes()
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["trial.h5", "trial.h5.reached"]
+
+
+def stop_after_two(path: Path, **changes) -> None:
+    settings = {"dataset": "trial", "sensor_size": SIZE, "provenance": {"seed": 3}, **changes}
+    with contextlib.suppress(KeyboardInterrupt), StoreWriter(path, **settings) as store:
+        store.add("clip 0", "test", make_sample(0), make_arrays(0))
+        store.add("clip 1", "train", make_sample(1), make_arrays(1))
+        raise KeyboardInterrupt
+
+
+def test_an_interrupted_run_keeps_its_clips_for_the_same_settings_alone(path, tmp_path, caplog):
+    target = tmp_path / "trial.h5"
+    stop_after_two(target)
+    with caplog.at_level(logging.INFO):
+        make_store(target)
+    assert "going on after 2 finished clips" in caplog.text
+    assert target.read_bytes() == path.read_bytes()
+
+    stop_after_two(target, provenance={"seed": 4})
+    assert EventStore(target).provenance == {"seed": 3}  # what stood there still does
+    with caplog.at_level(logging.WARNING):
+        make_store(target)
+    assert "starting afresh" in caplog.text
+    assert target.read_bytes() == path.read_bytes()
+
+
+def test_a_kill_while_tidying_up_costs_nothing_but_time(path, tmp_path):
+    target = tmp_path / "trial.h5"
+    stop_after_two(target)
+    folder = tmp_path / ".trial.h5.partial"
+    (folder / "header.json").unlink()
+    (folder / "clip-000000.h5").unlink()
+    make_store(target)
+    assert target.read_bytes() == path.read_bytes()
+
+
+def test_users_mistakes_are_one_clear_line(path, tmp_path):
+    target = tmp_path / "x.h5"
+    with pytest.raises(NeuvaError, match=r"x\.h5: no such file"):
+        EventStore(target)
+    target.write_bytes(b"no HDF5")
+    with pytest.raises(NeuvaError, match="no HDF5 file, or truncated"):
+        EventStore(target)
+    target.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(NeuvaError, match="no HDF5 file, or truncated"):
+        EventStore(target)
+    with h5py.File(target, "w") as file:
+        file["a"] = 1
+    with pytest.raises(NeuvaError, match="no neuva store"):
+        EventStore(target)
+    target.write_bytes(path.read_bytes())
+    with h5py.File(target, "a") as file:
+        file.attrs["schema"] = 99
+    with pytest.raises(NeuvaError, match="schema 99, read is 1: make the store again"):
+        EventStore(target)
+    with pytest.raises(NeuvaError, match='no split "dev": there are test, train'):
+        EventStore(path, "dev")
+    with pytest.raises(NeuvaError, match='clip 1 has no array "boxes": there are aus, frames'):
+        EventStore(path).arrays(1, "boxes")
+    with pytest.raises(NeuvaError, match="holds 6 clips; needed: one"):
+        read_events(path)
+    with pytest.raises(IndexError):
+        EventStore(path)[6]
+
+
+def test_what_cannot_be_stored_is_refused_and_leaves_no_clip(tmp_path):
+    sample = make_sample(1)
+    other = Sample(Events.empty((4, 4)), sample.label_times, sample.labels, sample.mask)
+    secret = Sample(sample.events, sample.label_times, sample.labels, sample.mask, {"who": object()})
+    with StoreWriter(tmp_path / "a.h5", dataset="trial", sensor_size=SIZE, provenance={}) as store:
+        store.add("a", "train", sample)
+        with pytest.raises(NeuvaError, match="clip a is there already"):
+            store.add("a", "train", sample)
+        with pytest.raises(NeuvaError, match=r"from a sensor of \(4, 4\)"):
+            store.add("b", "train", other)
+        with pytest.raises(NeuvaError, match="meta of clip b cannot be stored as JSON"):
+            store.add("b", "train", secret)
+        for key, array in (("a/b", np.zeros(2)), ("words", np.array(["x"])), ("things", np.array([{}]))):
+            with pytest.raises(NeuvaError, match=f'array "{key}" of clip b'):
+                store.add("b", "train", sample, {key: array})
+        assert store.finished == {"a"}
+        store.add("scalar", "train", sample, {"gain": np.float32(2), "none": np.zeros((0, 4))})
+    store = EventStore(tmp_path / "a.h5")
+    assert store.names == ["a", "scalar"]
+    assert (store.arrays(1, "gain"), store.arrays(1, "none").shape) == (2, (0, 4))
+
+
+def last_label(target: dict) -> torch.Tensor:
+    return torch.from_numpy(target["labels"])[-1:]
+
+
+@pytest.mark.parametrize("start", ["fork", "spawn"])
+def test_tonic_transform_collation_and_workers(path, start):
+    frames = tonic.transforms.ToFrame(sensor_size=(*SIZE, 2), time_window=20_000)
+    store = EventStore(path, transform=frames, target_transform=last_label)
+    store[0]  # the file is open already when the workers start
+    loader = torch.utils.data.DataLoader(
+        store,
+        batch_size=3,
+        num_workers=2,
+        collate_fn=tonic.collation.PadTensors(batch_first=False),
+        multiprocessing_context=multiprocessing.get_context(start),
+    )
+    batches = [(x, y) for x, y in loader]
+    assert len(batches) == 2
+    total = sum(int(x.sum()) for x, _ in batches)
+    assert total > 0.75 * 6 * 400  # ToFrame drops the last, incomplete window
+    assert batches[0][0].shape[1:] == (3, 2, SIZE[1], SIZE[0])
+
+
+def test_tonic_slicer_and_caches(path, tmp_path):
+    store = EventStore(path)
+    sliced = tonic.SlicedDataset(store, tonic.slicers.SliceByEventCount(100))
+    assert len(sliced) == 6 * 4
+    np.testing.assert_array_equal(sliced[5][0], make_sample(1).events.array[100:200])
+    for cached in (tonic.MemoryCachedDataset(store), tonic.DiskCachedDataset(store, str(tmp_path / "cache"))):
+        for _ in range(2):  # filled, then read
+            events, target = cached[3]
+            np.testing.assert_array_equal(events, make_sample(3).events.array)
+            np.testing.assert_array_equal(target["labels"], make_sample(3).labels)
+
+
+def test_an_open_store_can_be_pickled(path):
+    store = EventStore(path, "train")
+    store[0]
+    again = pickle.loads(pickle.dumps(store))
+    assert again.names == store.names
+    assert same(again.sample(0), store.sample(0))
+
+
+def test_a_real_face_takes_few_bytes_an_event(tmp_path):
+    if not (REAL / "face-dvxplorer.aedat4").exists():
+        pytest.skip("real recording face-dvxplorer.aedat4 is not there (NEUVA_REAL_DATA)")
+    events = read_events(REAL / "face-dvxplorer.aedat4")
+    nothing = np.empty(0, np.int64), np.empty((0, 2), np.float32), np.empty(0, bool)
+    with StoreWriter(tmp_path / "f.h5", dataset="face", sensor_size=events.sensor_size, provenance={}) as store:
+        store.add("face", "test", Sample(events, *nothing))
+    assert (tmp_path / "f.h5").stat().st_size / len(events) < 3

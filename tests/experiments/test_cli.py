@@ -1,0 +1,204 @@
+"""The command line as a user meets it: a second process, real files, and bad input of every kind."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from conversion import loihi, speck
+from conversion.graph import save_nir
+from datasets.events import Events
+from datasets.files import write_events
+from hardware.check import check
+from snn import LayerSpec, NetworkSpec, Neuron, ValenceArousalNet
+from snn.networks import scale_to_rate
+from snn.training import AffectTraining
+
+ROOT = Path(__file__).parents[2]
+REAL = Path(os.environ.get("NEUVA_REAL_DATA", ROOT / ".." / "shared" / "data"))
+TARGETS = {
+    "loihi2": (loihi.lower, Neuron(0.5, 0.9), "binary"),
+    "speck2f": (speck.lower, Neuron(reset="subtract", low=-1.0, multi_spike=True), "counts"),
+}
+
+
+def neuva(*arguments: object, **environment: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-c", "from experiments.cli import main; main()", *map(str, arguments)]
+    return subprocess.run(
+        command,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "COLUMNS": "200", **environment},
+    )
+
+
+def refused(*arguments: object, **environment: str) -> str:
+    """The one line that a refusal is."""
+    done = neuva(*arguments, **environment)
+    assert done.returncode == 2, done.stderr + done.stdout
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("neuva: ")
+    assert "Traceback" not in done.stderr
+    return lines[0]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Path:
+    """Small programs of both chips, their networks, and a recording with a moving square."""
+    folder = tmp_path_factory.mktemp("made")
+    torch.manual_seed(0)
+    x = (torch.rand(20, 2, 2, 16, 16) < 0.1).float()
+    for target, (lower, neuron, encoding) in TARGETS.items():
+        layers = (LayerSpec("conv", 4, neuron, (3, 3), (2, 2), (1, 1)), LayerSpec("dense", 8, neuron))
+        net = ValenceArousalNet(NetworkSpec("any", layers, (2, 16, 16), encoding))
+        scale_to_rate(net, x)
+        check(lower(net.eval(), target, x)).program.save(folder / f"{target}.h5")
+        save_nir(net, folder / f"{target}.nir")
+        module = AffectTraining(net.spec.to_dict(), {"steps": 1})
+        module.net.load_state_dict(net.state_dict())
+        state = {"state_dict": module.state_dict(), "hyper_parameters": dict(module.hparams)}
+        torch.save(state, folder / f"{target}.ckpt")
+    write_events(folder / "square.npz", moving_square())
+    return folder
+
+
+def moving_square() -> Events:
+    rng = np.random.default_rng(0)
+    t = np.sort(rng.integers(0, 400_000, 20_000))
+    x = 20 + 20 * t / 400_000 + rng.integers(0, 20, len(t))
+    y = 20 + rng.integers(0, 20, len(t))
+    return Events.from_columns(t, x.astype(int), y, rng.integers(0, 2, len(t)), (80, 60))
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["", "demo", "events", "events info", "events show", "events convert", "simulate", "data", "data make", "data show",
+     "train", "evaluate", "convert", "check", "run", "verify", "energy"],
+)  # fmt: skip
+def test_every_command_has_help_and_the_leaves_an_example(command: str) -> None:
+    done = neuva(*command.split(), "--help")
+    assert done.returncode == 0
+    if command not in ("", "events", "data"):
+        assert "Example: neuva " in done.stdout.replace("`", "")
+
+
+@pytest.mark.parametrize(
+    ("target", "on"), [("loihi2", "emulator"), ("speck2f", "emulator"), ("speck2f", "emulator-events")]
+)
+def test_run_gives_trace_csv_and_picture(target: str, on: str, made: Path, tmp_path: Path) -> None:
+    out = tmp_path / "trace.h5"
+    done = neuva("run", made / f"{target}.h5", made / "square.npz", "--on", on, "--out", out)
+    assert done.returncode == 0, done.stderr
+    rows = (tmp_path / "trace.csv").read_text().splitlines()
+    assert rows[0] == "t_us,valence,arousal"
+    assert len(rows) > 8
+    assert (tmp_path / "trace.png").read_bytes().startswith(b"\x89PNG")
+    with h5py.File(out) as file:
+        assert len(file["va"]) == len(rows) - 1
+
+
+def test_check_as_json(made: Path) -> None:
+    done = neuva("check", made / "loihi2.h5", "--json")
+    assert json.loads(done.stdout)["fits"] is True
+
+
+def test_events_info_as_json(made: Path) -> None:
+    done = neuva("events", "info", made / "square.npz", "--json")
+    (figures,) = json.loads(done.stdout).values()
+    assert figures["count"] == 20_000
+
+
+def test_events_show_and_convert(made: Path, tmp_path: Path) -> None:
+    assert neuva("events", "show", made / "square.npz", "-o", tmp_path / "square.png").returncode == 0
+    assert (tmp_path / "square.png").read_bytes().startswith(b"\x89PNG")
+    assert neuva("events", "convert", made / "square.npz", tmp_path / "square.h5").returncode == 0
+    assert neuva("run", made / "loihi2.h5", tmp_path / "square.h5", "--out", tmp_path / "t.h5").returncode == 0
+
+
+@pytest.mark.parametrize("command", [("events", "info"), ("events", "show"), ("run",)])
+@pytest.mark.parametrize(
+    "content", [b"", b"these are no events", b"\x00" * 1000, b"\x89HDF\r\n\x1a\n broken", b"PK\x03\x04"]
+)
+def test_what_is_no_event_file_is_refused(command: tuple, content: bytes, made: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.raw"
+    bad.write_bytes(content)
+    program = (made / "loihi2.h5",) if command == ("run",) else ()
+    assert "bad.raw" in refused(*command, *program, bad)
+
+
+def test_a_missing_file_is_refused(made: Path, tmp_path: Path) -> None:
+    assert "none.aedat4" in refused("events", "info", tmp_path / "none.aedat4")
+    assert "none.h5" in refused("check", tmp_path / "none.h5")
+    assert "none.ckpt" in refused("evaluate", tmp_path / "none.ckpt", "--data", made / "square.npz")
+    assert "none.mp4" in refused("simulate", tmp_path / "none.mp4", tmp_path / "out.h5")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not (REAL / "face-dvxplorer.aedat4").exists(), reason=f"no recordings at {REAL}")
+def test_a_truncated_recording_is_refused(tmp_path: Path) -> None:
+    bad = tmp_path / "short.aedat4"
+    bad.write_bytes((REAL / "face-dvxplorer.aedat4").read_bytes()[:20_000])
+    assert "short.aedat4" in refused("events", "info", bad)
+
+
+@pytest.mark.skipif(not (REAL / "prophesee-gen3.evt2.raw").exists(), reason=f"no recordings at {REAL}")
+def test_another_sensor_size_than_asked_is_refused() -> None:
+    line = refused("events", "info", REAL / "prophesee-gen3.evt2.raw", "--sensor", "320x240")
+    assert "640" in line
+    assert "320" in line
+
+
+def test_an_empty_recording_is_refused(made: Path, tmp_path: Path) -> None:
+    write_events(tmp_path / "empty.npz", Events.empty((64, 64)))
+    assert "no events" in refused("run", made / "loihi2.h5", tmp_path / "empty.npz")
+    assert neuva("events", "info", tmp_path / "empty.npz").returncode == 0
+
+
+def test_a_program_of_another_schema_is_refused(made: Path, tmp_path: Path) -> None:
+    path = tmp_path / "old.h5"
+    path.write_bytes((made / "loihi2.h5").read_bytes())
+    with h5py.File(path, "r+") as file:
+        file.attrs["schema"] = 99
+    assert "schema 99" in refused("check", path)
+
+
+def test_a_network_with_a_layer_the_chip_lacks_is_refused(made: Path, tmp_path: Path) -> None:
+    out = tmp_path / "chip.h5"
+    line = refused("convert", made / "speck2f.nir", "--target", "loihi2", "--out", out, "--data", made / "square.npz")
+    assert "square.npz" in line or "Loihi has no" in line
+    assert not out.exists()
+
+
+def test_a_place_the_program_cannot_run_on_is_refused(made: Path, tmp_path: Path) -> None:
+    assert "choose one of emulator, lava" in refused("run", made / "loihi2.h5", made / "square.npz", "--on", "sinabs")
+    assert "sinabs" in refused("run", made / "speck2f.h5", made / "square.npz", "--on", "lava")
+
+
+def test_a_missing_lava_is_refused_with_the_cure(made: Path, tmp_path: Path) -> None:
+    out = tmp_path / "trace.h5"
+    arguments = ("run", made / "loihi2.h5", made / "square.npz", "--on", "lava", "--out", out)
+    assert ".venv-lava" in refused(*arguments, NEUVA_LAVA_PYTHON=str(tmp_path / "python"))
+    assert not out.exists()
+
+
+def test_a_video_that_is_none_is_refused(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.mp4"
+    bad.write_bytes(b"no video")
+    assert "bad.mp4" in refused("simulate", bad, tmp_path / "out.h5")
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.mp4"]
+
+
+def test_a_certificate_of_another_network_is_refused(made: Path) -> None:
+    line = refused("verify", made / "loihi2.h5", "--reference", made / "speck2f.ckpt", "--data", made / "square.npz")
+    assert "not the network the program was made from" in line

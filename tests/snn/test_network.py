@@ -1,0 +1,118 @@
+"""The network: shapes, streaming, gradients, first weights; losses and metrics."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torchmetrics.functional import concordance_corrcoef
+
+from neuva import NeuvaError
+from snn import LayerSpec, NetworkSpec, Neuron, Recording, ValenceArousalNet
+from snn.layers import TraceReadout
+from snn.losses import ccc, concordance_loss
+from snn.metrics import affect_metrics
+from snn.networks import scale_to_rate
+
+NEURON = Neuron(0.5, 0.9)
+SPEC = NetworkSpec(
+    target="loihi",
+    layers=(
+        LayerSpec("conv", 4, NEURON, (3, 3), (2, 2), (1, 1), pool=2),
+        LayerSpec("dense", 8, NEURON),
+    ),
+    input_shape=(2, 16, 16),
+)
+
+
+def spikes(steps: int = 20) -> torch.Tensor:
+    return (torch.rand(steps, 3, 2, 16, 16, generator=torch.Generator().manual_seed(0)) < 0.2).float()
+
+
+def network() -> ValenceArousalNet:
+    torch.manual_seed(0)
+    net = ValenceArousalNet(SPEC)
+    scale_to_rate(net, spikes(), 0.1)
+    return net
+
+
+def test_shapes_and_names() -> None:
+    recording = Recording()
+    net = network()
+    assert net(spikes(), recording).shape == (10, 3, 2)
+    assert {name: tuple(s.shape) for name, s in recording.spikes.items()} == {
+        "conv1": (20, 3, 4, 8, 8),
+        "dense2": (20, 3, 8, 1, 1),
+    }
+
+
+def test_stretches_of_input_give_what_one_long_call_gives() -> None:
+    net, x = network(), spikes()
+    whole = net(x)
+    first, state = net.stream(x[:8], None)
+    second, _ = net.stream(x[8:], state)
+    assert torch.allclose(whole, torch.cat([first, second]), atol=1e-6)
+
+
+def test_every_weight_gets_a_gradient() -> None:
+    net = network()
+    net(spikes()).square().sum().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in net.parameters())
+
+
+def test_layers_start_at_the_rate_asked_for() -> None:
+    reached = scale_to_rate(network(), spikes(), 0.12)
+    assert all(rate == pytest.approx(0.12, abs=0.03) for rate in reached.values())
+
+
+def test_specification_survives_plain_values() -> None:
+    assert NetworkSpec.from_dict(SPEC.to_dict()) == SPEC
+    with pytest.raises(NeuvaError, match="not a network specification"):
+        NetworkSpec.from_dict({"layers": [], "colour": "blue"})
+
+
+def test_a_network_that_shrinks_to_nothing_is_refused() -> None:
+    layers = (LayerSpec("conv", 4, NEURON, (3, 3), (8, 8), pool=4),)
+    with pytest.raises(NeuvaError, match="nothing is left"):
+        ValenceArousalNet(NetworkSpec("loihi", layers, (2, 16, 16)))
+
+
+def test_readout_is_the_geometric_sum_of_past_spikes() -> None:
+    readout = TraceReadout(1, 0.5, every=2).double()
+    with torch.no_grad():
+        readout.map.weight.fill_(1.0)
+        readout.map.bias.fill_(0.25)
+    s = torch.ones(4, 1, 1, dtype=torch.float64)
+    out, _ = readout(s)
+    assert out[:, 0, 0].tolist() == pytest.approx([1.5 + 0.25, 1.875 + 0.25])
+
+
+def test_ccc_equals_torchmetrics_and_closed_form() -> None:
+    p, t = torch.randn(50, 2, dtype=torch.float64), torch.randn(50, 2, dtype=torch.float64)
+    unbiased = concordance_corrcoef(p, t)
+    # torchmetrics takes sample moments in the denominator's variances and covariance alike
+    assert torch.allclose(ccc(p, t), unbiased, atol=0.02)
+    assert torch.allclose(ccc(t, t), torch.ones(2, dtype=torch.float64))
+    shifted = 2 * t.var(0, unbiased=False) / (2 * t.var(0, unbiased=False) + 1)
+    assert torch.allclose(ccc(t + 1, t), shifted)
+    assert not torch.allclose(ccc(t + 1, t), torch.ones(2, dtype=torch.float64))  # a mere correlation would be 1
+
+
+def test_masked_labels_do_not_count() -> None:
+    p, t = torch.randn(6, 2, 2), torch.randn(6, 2, 2)
+    mask = torch.rand(6, 2) < 0.7
+    spoilt = torch.where(mask[..., None], t, torch.full_like(t, -5))
+    assert concordance_loss(p, t, mask, 0.3) == concordance_loss(p, spoilt, mask, 0.3)
+    assert concordance_loss(p, t, torch.zeros(6, 2, dtype=torch.bool)) == 0
+
+
+def test_metrics_are_pooled_and_undefined_ones_said() -> None:
+    t = np.random.default_rng(0).uniform(-1, 1, (40, 2))
+    metrics = affect_metrics(t * 0.5, t)
+    assert metrics.pcc_valence == pytest.approx(1)
+    assert metrics.ccc_valence is not None
+    assert metrics.ccc_valence < 0.9
+    assert metrics.rmse_arousal == pytest.approx(np.sqrt(np.mean((t[:, 1] / 2) ** 2)))
+    constant = np.column_stack([np.full(40, 0.3), t[:, 1]])
+    assert affect_metrics(t, constant).ccc_valence is None
+    assert affect_metrics(t, constant).ccc is None
