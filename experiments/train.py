@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -45,7 +47,9 @@ def train(
     resume: bool = False,
     progress: Progress = lambda *_: None,
 ) -> Trained:
-    """Train as configured into `out`: best.ckpt (by validation CCC), last.ckpt, metrics.csv, config.json, trained.json.
+    """Train as configured, saving after each of `VALIDATIONS` equal parts.
+
+    Into `out` go best.ckpt (by validation CCC), last.ckpt, metrics.csv, config.json and trained.json.
 
     Args:
         resume: go on from last.ckpt if there is one made by the same configuration.
@@ -88,9 +92,7 @@ def train(
             log_every_n_steps=10,
             enable_model_summary=False,
         )
-        trainer.fit(module, data, ckpt_path=last if goes_on else None, weights_only=True)
-    if trainer.interrupted:
-        raise KeyboardInterrupt  # Lightning saves and returns; the caller must know that it was stopped
+        _fit(trainer, module, data, last if goes_on else None)
     best = checkpoint.best_model_score
     trained = Trained(
         out / "best.ckpt",
@@ -104,6 +106,18 @@ def train(
             json.dumps({"val_ccc": trained.val_ccc, "steps": trained.steps, "seconds": trained.seconds})
         )
     return trained
+
+
+def _fit(trainer: lightning.Trainer, module: AffectTraining, data: AffectData, checkpoint: Path | None) -> None:
+    """Fit; a Ctrl-C comes out as KeyboardInterrupt, which Lightning would turn into an exit without a word."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        trainer.fit(module, data, ckpt_path=checkpoint, weights_only=True)
+    except SystemExit as error:
+        raise KeyboardInterrupt from error
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, handler)
 
 
 class _Report(lightning.Callback):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -39,9 +40,10 @@ def info(
         print_json(described)
         return
     for file, figures in described.items():
-        table = Table(title=file, show_header=False)
-        for key, value in figures.items():
-            table.add_row(key.replace("_", " "), f"{value:,}" if isinstance(value, int) else _short(value))
+        console.print(file, markup=False)
+        table = Table(show_header=False, box=None, padding=(0, 2))
+        for label, text in _rows(figures):
+            table.add_row(label, text)
         console.print(table)
 
 
@@ -105,7 +107,17 @@ def sensor_size(text: str | None) -> tuple[int, int] | None:
     return int(sides[0]), int(sides[1])
 
 
-def _short(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:,.4g}"
-    return "x".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+def _rows(f: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    width, height = f["sensor_size"]
+    yield "events", f"{f['count']:,}"
+    yield "sensor", f"{width}x{height}"
+    if f["count"]:
+        yield "time", f"{f['start_us']} to {f['stop_us']} us ({f['duration_us'] / 1e6:.6f} s)"
+    for label, key, unit in (
+        ("share ON", "on_share", ""),
+        ("rate", "rate", " events/s"),
+        ("rate a pixel", "rate_per_pixel", " events/s"),
+        ("pixels active", "active_share", ""),
+        ("between a pixel's events", "median_interval_us", " us (median)"),
+    ):
+        yield label, "undefined" if f[key] is None else f"{f[key]:,.4g}{unit}"

@@ -1,0 +1,82 @@
+"""Training from a configuration: it learns, it stops and goes on with the same result, its checkpoint is evaluated."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from experiments import pipeline
+from experiments.config import DataConfig, TrainConfig
+from experiments.train import train
+from neuva import NeuvaError
+from snn import LayerSpec, NetworkSpec, Neuron
+from snn.training import Recipe, load_network
+
+CUBA = Neuron(0.3, 0.8)
+
+
+def configuration(store: Path, steps: int = 16, seed: int = 0) -> TrainConfig:
+    layers = (LayerSpec("conv", 6, CUBA, (3, 3), (2, 2), (1, 1)), LayerSpec("dense", 32, CUBA))
+    return TrainConfig(
+        data=DataConfig(store=store, window_steps=40, batch=4, flip=False),
+        network=NetworkSpec("loihi", layers, (2, 16, 16), readout_tau_us=100_000),
+        recipe=Recipe(steps=steps, learning_rate=0.01, warm_up=4),
+        seed=seed,
+    )
+
+
+def weights(path: Path) -> dict[str, torch.Tensor]:
+    return load_network(path).state_dict()
+
+
+def same(left: dict, right: dict) -> bool:
+    return all(torch.equal(left[key], right[key]) for key in left)
+
+
+def test_it_learns_a_moving_spot(spot_store: Path, tmp_path: Path) -> None:
+    trained = train(configuration(spot_store, steps=120), tmp_path)
+    assert trained.val_ccc > 0.5
+    metrics = pipeline.evaluate_network(load_network(trained.best), spot_store, "test")
+    assert metrics.ccc is not None
+    assert metrics.ccc > 0.5
+    assert pipeline.training_store(trained.best) == spot_store
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_does_not(spot_store: Path, tmp_path: Path) -> None:
+    runs = [
+        train(configuration(spot_store, seed=seed), tmp_path / name).last
+        for name, seed in (("a", 0), ("b", 0), ("c", 1))
+    ]
+    assert same(weights(runs[0]), weights(runs[1]))
+    assert not same(weights(runs[0]), weights(runs[2]))
+
+
+def test_a_stopped_run_goes_on_to_the_same_weights(spot_store: Path, tmp_path: Path) -> None:
+    config = configuration(spot_store)
+    whole = train(config, tmp_path / "whole")
+
+    def stop_at_nine(_: str, step: int, steps: int) -> None:
+        if step == 9 and steps == 16:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(config, tmp_path / "stopped", progress=stop_at_nine)
+    assert (tmp_path / "stopped" / "last.ckpt").exists()
+    assert not (tmp_path / "stopped" / "trained.json").exists()
+    steps: list[int] = []
+    resumed = train(config, tmp_path / "stopped", resume=True, progress=lambda _, step, all_: steps.append(step))
+    assert same(weights(whole.last), weights(resumed.last))
+    assert len(steps) < 20  # it did not start again
+
+
+def test_another_configuration_does_not_go_on(spot_store: Path, tmp_path: Path) -> None:
+    train(configuration(spot_store), tmp_path)
+    with pytest.raises(NeuvaError, match="another configuration"):
+        train(configuration(spot_store, seed=5), tmp_path, resume=True)
+
+
+def test_a_store_without_the_split_is_refused(spot_store: Path) -> None:
+    with pytest.raises(NeuvaError, match="no split"):
+        pipeline.spread_clips(None, spot_store, "holdout", 3)  # type: ignore[arg-type]
