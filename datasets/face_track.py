@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -39,6 +40,14 @@ PEAK_SHARE = 0.25
 
 CELLS = 60
 """Cells along a sensor's short side in a map of activity."""
+
+
+def track_of(meta: Mapping[str, Any]) -> BoxTrack | None:
+    """The track kept with a clip (meta["face_track"]: times, boxes), or None where there is none."""
+    track = meta.get("face_track")
+    if track is None:
+        return None
+    return BoxTrack(np.array(track["times"], np.int64), np.array(track["boxes"], np.float64))
 
 
 def track_face(frames: Iterable[Frame]) -> BoxTrack:

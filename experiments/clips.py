@@ -9,8 +9,9 @@ from typing import Literal
 import numpy as np
 
 from conversion.fidelity import Clip
-from datasets.crop import rescale
+from datasets.crop import BoxTrack, crop_events, rescale
 from datasets.events import Events
+from datasets.face_track import track_of
 from datasets.representations import to_steps
 from datasets.sample import Sample
 from datasets.store import EventStore
@@ -51,8 +52,7 @@ def make_clip(name: str, sample: Sample, cut: Cut) -> Clip:
         raise NeuvaError(f"clip {name} is shorter than one estimate ({period / 1000:g} ms): leave it out")
     times = start + period * np.arange(1, estimates + 1)
     nearest = _nearest(sample.label_times, times)
-    _, height, width = cut.shape
-    events = rescale(sample.events, (width, height))
+    events = crop_face(sample.events, track_of(sample.meta), cut.shape)
     return Clip(
         name=name,
         x=to_steps(events, cut.dt_us, estimates * cut.every, start, cut.encoding),
@@ -66,6 +66,20 @@ def load_clips(store: EventStore, cut: Cut, indices: Iterable[int] | None = None
     """The store's clips, one after the other."""
     for index in range(len(store)) if indices is None else indices:
         yield make_clip(store.names[int(index)], store.sample(int(index)), cut)
+
+
+def crop_face(events: Events, face: BoxTrack | None, shape: tuple[int, int, int]) -> Events:
+    """The face's square scaled to the input (C, H, W); the whole picture where no face is known.
+
+    Raises:
+        NeuvaError: if the input is not square.
+    """
+    _, height, width = shape
+    if face is None:
+        return rescale(events, (width, height))
+    if height != width:
+        raise NeuvaError(f"the network's input is {width}x{height}; a face's box is square: train with a square input")
+    return crop_events(events, face, width)
 
 
 def _since(events: Events, start: int, stop: int) -> np.ndarray:

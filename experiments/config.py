@@ -26,6 +26,7 @@ class DataConfig(Model):
     window_steps: int = Field(100, ge=2, description="steps of dt in a training window")
     batch: int = Field(8, ge=1, description="windows in an optimiser step")
     flip: bool = Field(True, description="mirror half of the windows left to right")
+    shift: int = Field(0, ge=0, description="move windows by up to so many pixels, as a face's box is never exact")
     workers: int = Field(0, ge=0, description="processes that cut windows")
 
 

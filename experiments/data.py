@@ -28,6 +28,7 @@ class Windows(Dataset):
     steps: int
     every: int
     flip: bool
+    shift: int
     seed: int
     epoch: int
     count: int
@@ -47,8 +48,13 @@ class Windows(Dataset):
         x = clip.x[start * self.every : (start + length) * self.every]
         if self.flip and rng.random() < 0.5:
             x = x[..., ::-1]
+        x = shifted(x, *rng.integers(-self.shift, self.shift + 1, 2))
         labels = slice(start, start + length)
-        return torch.from_numpy(x.copy()), torch.from_numpy(clip.labels[labels]), torch.from_numpy(clip.mask[labels])
+        return (
+            torch.from_numpy(np.ascontiguousarray(x)),
+            torch.from_numpy(clip.labels[labels]),
+            torch.from_numpy(clip.mask[labels]),
+        )
 
 
 class AffectData(lightning.LightningDataModule):
@@ -90,6 +96,7 @@ class AffectData(lightning.LightningDataModule):
             self.config.window_steps,
             self.spec.every,
             self.config.flip,
+            self.config.shift,
             self.seed,
             epoch,
             self.per_epoch * self.config.batch,
@@ -119,6 +126,16 @@ class AffectData(lightning.LightningDataModule):
                 batches.append([])
             batches[-1].append(clip)
         return DataLoader([_collate([_whole(clip) for clip in batch]) for batch in batches], batch_size=None)  # type: ignore[arg-type]
+
+
+def shifted(x: np.ndarray, down: int, right: int) -> np.ndarray:
+    """Pictures [..., H, W] moved by whole pixels; what leaves is lost, what comes in is empty."""
+    out = np.zeros_like(x)
+    height, width = x.shape[-2:]
+    to_y, from_y = (slice(max(s, 0), height + min(s, 0)) for s in (down, -down))
+    to_x, from_x = (slice(max(s, 0), width + min(s, 0)) for s in (right, -right))
+    out[..., to_y, to_x] = x[..., from_y, from_x]
+    return out
 
 
 def _whole(clip: Clip) -> Item:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from conversion.fidelity import EMULATOR, EVENTS, FLOAT
+from datasets.faces import SPLITS
 from datasets.store import EventStore
 from datasets.synthetic import SyntheticSpec
 from experiments import pipeline, plots
@@ -23,7 +24,6 @@ from snn.networks import ValenceArousalNet
 NAMES = {"loihi2": "Loihi 2", "speck2f": "Speck 2f"}
 LEAST_CCC, MOST_DROP = 0.5, 0.05
 """What the default size sets out to reach: mean CCC of the float network, and how little of it a chip may lose."""
-SPLITS = ("train", "validation", "test")
 
 
 def report_results(
@@ -54,7 +54,7 @@ def report_results(
         "data": {
             "name": "the embedded faces",
             "synthetic": True,
-            "clips": {k: n * each for k, n, each in zip(SPLITS, spec.identities, spec.clips_each, strict=True)},
+            "clips": dict(zip(SPLITS, spec.clips, strict=True)),
             "identities": dict(zip(SPLITS, spec.identities, strict=True)),
         },
         "summary": [row for target in programs for row in _summary(target, figures[target], size)],

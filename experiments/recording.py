@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.crop import BoxTrack, crop_events
+from datasets.crop import BoxTrack
 from datasets.events import Events
-from datasets.face_track import track_activity
+from datasets.face_track import track_activity, track_of
 from datasets.files import read_events
 from datasets.representations import to_steps
-from datasets.sample import Sample
 from datasets.store import EventStore
+from experiments.clips import crop_face
 from hardware.program import ChipProgram
 from neuva import NeuvaError
 
@@ -22,11 +22,11 @@ STORES = (".h5", ".hdf5")
 
 @dataclass(frozen=True)
 class Recording:
-    """A recording's events, and where the face is (None: the whole picture is the face)."""
+    """A recording's events, and where the face is."""
 
     name: str
     events: Events
-    face: BoxTrack | None
+    face: BoxTrack
     start_us: int
 
 
@@ -68,17 +68,8 @@ def _from_store(store: EventStore, path: Path, clip: str | None) -> Recording:
     if not len(sample.events):
         raise NeuvaError(f"{path}: clip {names[index]} holds no events: there is nothing to run")
     start = int(sample.meta.get("start_us", sample.events.t0))
-    return Recording(names[index], sample.events, _face(sample), start)
-
-
-def _face(sample: Sample) -> BoxTrack | None:
-    """The box kept with the clip; none where the whole picture is a synthetic face; else the busiest square."""
-    if sample.meta.get("synthetic"):
-        return None
-    track = sample.meta.get("face_track")
-    if track is None:
-        return track_activity(sample.events)
-    return BoxTrack(np.array(track["times"], np.int64), np.array(track["boxes"], np.float64))
+    face = track_of(sample.meta) or track_activity(sample.events)
+    return Recording(names[index], sample.events, face, start)
 
 
 def prepare(recording: Recording, program: ChipProgram) -> Input:
@@ -87,12 +78,8 @@ def prepare(recording: Recording, program: ChipProgram) -> Input:
     Raises:
         NeuvaError: if the recording is shorter than one estimate.
     """
-    _, height, width = program.input.shape
     events = recording.events
-    track = recording.face or _whole(events)
-    face = crop_events(events, track, width) if height == width else events
-    if face.sensor_size != (width, height):
-        raise NeuvaError(f"the program's input is {width}x{height}, not square: give events of that size")
+    face = crop_face(events, recording.face, program.input.shape)
     period = program.dt_us * program.readout.every
     estimates = (events.t1 - recording.start_us + 1) // period
     if estimates < 1:
@@ -103,9 +90,3 @@ def prepare(recording: Recording, program: ChipProgram) -> Input:
     steps = estimates * program.readout.every
     x = to_steps(face, program.dt_us, steps, recording.start_us, program.input.kind)
     return Input(face, x, recording.start_us)
-
-
-def _whole(events: Events) -> BoxTrack:
-    width, height = events.sensor_size
-    side = float(min(width, height))
-    return BoxTrack(np.array([events.t0], np.int64), np.array([[width / 2, height / 2, side]]))

@@ -23,7 +23,7 @@ class DemoSize:
 SIZES = {
     "default": DemoSize(SyntheticSpec(), steps=800, batch=16, window_steps=100, clips=12, vendor_clips=4),
     "smallest": DemoSize(
-        SyntheticSpec(identities=(4, 2, 2), clips_each=(2, 1, 2), seconds=2.0),
+        SyntheticSpec(identities=(4, 2, 2), clips=(8, 2, 4), seconds=2.0),
         steps=24,
         batch=4,
         window_steps=50,

@@ -89,7 +89,7 @@ def _format_of(path: Path) -> str:
 def _agreed_size(path: Path, told: tuple[int, int] | None, asked: tuple[int, int] | None) -> tuple[int, int]:
     size = asked or told
     if size is None:
-        raise NeuvaError(f"{path}: does not tell its sensor size: give it as sensor_size=(width, height)")
+        raise NeuvaError(f"{path}: does not tell its sensor size: give it (sensor_size=, or --sensor WIDTHxHEIGHT)")
     if told and asked and tuple(told) != tuple(asked):
         raise NeuvaError(
             f"{path}: its sensor is {told[0]}x{told[1]}, asked for {asked[0]}x{asked[1]}: "

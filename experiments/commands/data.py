@@ -43,11 +43,11 @@ def show(
 
     Example: `neuva data show -o faces.png`
     """
-    from datasets.faces.sheet import contact_sheet, save_sheet
+    from datasets.faces import write_contact_sheet
     from experiments.sheet import store_sheet
 
     if store is None:
-        save_sheet(contact_sheet(), out)
+        write_contact_sheet(out, list(range(8)))
     else:
         store_sheet(store, out)
     console.print(str(out))
