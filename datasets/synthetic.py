@@ -26,8 +26,8 @@ class SyntheticSpec:
     interpolated per pixel by the simulator. size: side of the square sensor. seconds: of each clip.
     """
 
-    identities: tuple[int, int, int] = (60, 8, 12)
-    clips: tuple[int, int, int] = (300, 24, 36)
+    identities: tuple[int, int, int] = (120, 8, 12)
+    clips: tuple[int, int, int] = (480, 24, 36)
     seconds: float = 4.0
     fps: float = 50.0
     size: int = 128

@@ -179,7 +179,10 @@ class Demo:
         return {what: json.loads(self.figures(target, what).read_text()) for what in stages}
 
     def _report(self, results: dict[str, Any], shown: dict[str, bytes], figures: dict[str, Any]) -> None:
-        """The page, and both chips' certificates as one file beside it."""
+        """The page, and beside it both chips' certificates as one file and the pictures."""
         with atomic_path(self.out / "certificate.json") as temporary:
             temporary.write_text(json.dumps({target: figures[target]["certificate"] for target in TARGETS}, indent=2))
+        for name, data in shown.items():
+            with atomic_path(self.out / "pictures" / f"{name}.png") as temporary:
+                temporary.write_bytes(data)
         write_report(self.out / "report.html", results, shown)

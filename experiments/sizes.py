@@ -21,7 +21,7 @@ class DemoSize:
 
 
 SIZES = {
-    "default": DemoSize(SyntheticSpec(), steps=800, batch=16, window_steps=100, clips=12, vendor_clips=4),
+    "default": DemoSize(SyntheticSpec(), steps=900, batch=16, window_steps=60, clips=12, vendor_clips=4),
     "smallest": DemoSize(
         SyntheticSpec(identities=(4, 2, 2), clips=(8, 2, 4), seconds=2.0),
         steps=24,

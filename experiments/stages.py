@@ -9,13 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from neuva import atomic_path
+from neuva import __version__, atomic_path
 
 
 class Stages:
     """A folder's record of finished stages.
 
-    A stage's key is a hash over its settings and the keys of the stages it builds on; it is skipped if the record
+    A stage's key is a hash over neuva's version, its settings and the keys of the stages it builds on; it is skipped if the record
     holds that key and its outputs exist.
     """
 
@@ -26,14 +26,14 @@ class Stages:
 
     @property
     def seconds(self) -> float:
-        """What all recorded stages took when they were done."""
-        return sum(float(stage["seconds"]) for stage in self._record.values())
+        """What the stages asked for so far took when they were done."""
+        return sum(float(self._record[name]["seconds"]) for name in self._keys)
 
     def run(
         self, name: str, settings: Any, after: list[str], outputs: list[Path], work: Callable[[], Any]
     ) -> tuple[bool, float]:
         """Do `work` unless it is done; gives (whether it was done now, the seconds it took when it was done)."""
-        text = json.dumps([settings, [self._keys[stage] for stage in after]], sort_keys=True, default=str)
+        text = json.dumps([__version__, settings, [self._keys[stage] for stage in after]], sort_keys=True, default=str)
         key = self._keys[name] = hashlib.sha256(text.encode()).hexdigest()
         known = self._record.get(name, {})
         if known.get("key") == key and all(output.exists() for output in outputs):

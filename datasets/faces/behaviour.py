@@ -15,8 +15,8 @@ _BLINK_RATE = (
 
 # Deviations of head motion: yaw, pitch, roll in degrees; x, y, scale as fractions of the picture.
 _TURN = np.array([5.5, 4.0, 2.5])
-_SLOW = np.array([3.0, 2.0, 1.6, 0.010, 0.008, 0.010])
-_MICRO = np.array([0.40, 0.34, 0.25, 0.0014, 0.0014, 0.0012])
+_SLOW = np.array([4.5, 3.0, 2.4, 0.015, 0.012, 0.012])
+_MICRO = np.array([0.90, 0.80, 0.55, 0.0030, 0.0030, 0.0024])
 
 
 class Behaviour:
