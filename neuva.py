@@ -40,6 +40,18 @@ def require(module: str, cure: str) -> ModuleType:
         raise NeuvaError(f"{module} is needed here but cannot be imported ({error}): {cure}") from error
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder and those it lies in, if they are not there.
+
+    Raises:
+        NeuvaError: if it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise NeuvaError(f"{path}: no folder can be made there ({error.strerror}): choose another place") from error
+
+
 @contextlib.contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it into place only if the block succeeds.
@@ -50,8 +62,10 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         NeuvaError: if the folder cannot be made or written.
     """
     final = Path(path)
+    if final.is_dir():
+        raise NeuvaError(f"{final}: is a folder: name a file in it")
+    make_folder(final.parent)
     try:
-        final.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{final.name}.", suffix=final.suffix or ".tmp", dir=final.parent)
     except OSError as error:
         raise NeuvaError(f"{final}: cannot be written ({error.strerror}): choose another place") from error

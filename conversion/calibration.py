@@ -52,7 +52,7 @@ def calibrate(
     for index, (name, layer, rounded) in enumerate(zip(net.names, net.layers, trial.layers, strict=True)):
         weight = layer.synapse.weight.detach().numpy().astype(np.float64)
         options = [
-            whole_threshold(min(scale, ceiling(index)), layer.neuron.threshold)
+            whole_threshold(scale, layer.neuron.threshold, ceiling(index))
             for scale in scale_candidates(weight, largest, CLIPS)
         ]
         costs = []

@@ -66,7 +66,7 @@ def _loihi(neuron: LoihiNeuron, current: torch.Tensor) -> torch.Tensor:
     spikes = []
     for a_in in current.unbind(0):
         u = torch.trunc(u * (4095 - neuron.du) / 4096) + a_in * 64
-        u = torch.remainder(u + WRAP, 2 * WRAP) - WRAP
+        u = WRAP - torch.remainder(WRAP - u, 2 * WRAP)  # into (-2^23, 2^23], as Lava wraps
         v = torch.trunc(v * (4096 - neuron.dv) / 4096) + u + bias
         v = v.clamp(-(WRAP - 1), WRAP - 1)
         s = (v > neuron.vth * 64).double()

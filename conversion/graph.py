@@ -49,6 +49,10 @@ def to_nir(net: ValenceArousalNet) -> nir.NIRGraph:
         "dt_us": spec.dt_us,
         "every": spec.every,
         "readout_tau_us": spec.readout_tau_us,
+        "readout_logit": float(net.readout.logit.detach()),
+        "biased": " ".join(  # NIR's convolution always has a bias, if only zeros
+            name for name, layer in zip(net.names, net.layers, strict=True) if layer.synapse.bias is not None
+        ),
     }
     return nir.NIRGraph(nodes, list(pairwise(names)), metadata=metadata)
 
@@ -91,7 +95,10 @@ def from_nir(graph: nir.NIRGraph) -> ValenceArousalNet:
     chain = _in_order(graph)
     if not (len(chain) > 5 and isinstance(chain[-2][1], nir.Affine) and isinstance(chain[-3][1], nir.LI)):
         raise NeuvaError("the graph does not end in a read-out (linear, LI, affine): export it with neuva")
-    specs, weights = _read_layers(chain[1:-4], int(meta["dt_us"]))
+    missing = {"target", "encoding", "dt_us", "every", "readout_tau_us"} - set(meta)
+    if missing or meta["target"] not in ("loihi", "speck", "any") or meta["encoding"] not in ("binary", "counts"):
+        raise NeuvaError(f"the graph's metadata is incomplete or unknown ({meta}): export it with neuva")
+    specs, weights = _read_layers(chain[1:-4], int(meta["dt_us"]), meta.get("biased", "").split())
     spec = NetworkSpec(
         target=meta["target"],
         layers=tuple(specs),
@@ -103,7 +110,7 @@ def from_nir(graph: nir.NIRGraph) -> ValenceArousalNet:
     )
     net = ValenceArousalNet(spec)
     try:
-        _fill(net, weights, chain[-4:-1])
+        _fill(net, weights, chain[-4:-1], meta.get("readout_logit"))
     except RuntimeError as error:
         raise NeuvaError(f"shapes do not chain: {str(error).splitlines()[0]}") from error
     return net.eval()
@@ -201,7 +208,9 @@ def _in_order(graph: nir.NIRGraph) -> list[tuple[str, Any]]:
     return chain
 
 
-def _read_layers(chain: list[tuple[str, Any]], dt_us: int) -> tuple[list[LayerSpec], list[tuple[Any, Any]]]:
+def _read_layers(
+    chain: list[tuple[str, Any]], dt_us: int, biased: list[str]
+) -> tuple[list[LayerSpec], list[tuple[Any, Any]]]:
     specs: list[LayerSpec] = []
     weights: list[tuple[Any, Any]] = []
     synapse: Any = None
@@ -211,7 +220,8 @@ def _read_layers(chain: list[tuple[str, Any]], dt_us: int) -> tuple[list[LayerSp
         if isinstance(node, (nir.Conv2d, nir.Linear, nir.Affine)) and synapse is None:
             synapse = node
         elif isinstance(node, (nir.IF, nir.LIF, nir.CubaLIF)) and synapse is not None:
-            specs.append(_layer_spec(synapse, _read_neuron(name, node, dt_us)))
+            bias = bool(np.any(getattr(synapse, "bias", 0))) or name in biased
+            specs.append(_layer_spec(synapse, _read_neuron(name, node, dt_us), bias))
             weights.append((synapse.weight, getattr(synapse, "bias", None)))
             synapse = None
         elif isinstance(node, nir.SumPool2d) and specs and synapse is None:
@@ -224,8 +234,7 @@ def _read_layers(chain: list[tuple[str, Any]], dt_us: int) -> tuple[list[LayerSp
     return specs, weights
 
 
-def _layer_spec(synapse: Any, neuron: Neuron) -> LayerSpec:
-    bias = bool(np.any(getattr(synapse, "bias", 0)))
+def _layer_spec(synapse: Any, neuron: Neuron, bias: bool) -> LayerSpec:
     channels = len(synapse.weight)
     if not isinstance(synapse, nir.Conv2d):
         return LayerSpec("dense", channels, neuron, bias=bias)
@@ -293,7 +302,9 @@ def _pool_side(name: str, node: Any) -> int:
     return sides.pop()
 
 
-def _fill(net: ValenceArousalNet, weights: list[tuple[Any, Any]], readout: list[tuple[str, Any]]) -> None:
+def _fill(
+    net: ValenceArousalNet, weights: list[tuple[Any, Any]], readout: list[tuple[str, Any]], logit: float | None
+) -> None:
     with torch.no_grad():
         for layer, (weight, bias) in zip(net.layers, weights, strict=True):
             if not np.all(np.isfinite(weight)):
@@ -304,8 +315,9 @@ def _fill(net: ValenceArousalNet, weights: list[tuple[Any, Any]], readout: list[
         mapped, trace, offset = (node for _, node in readout)
         net.readout.map.weight.copy_(torch.as_tensor(mapped.weight))
         net.readout.map.bias.copy_(torch.as_tensor(offset.bias))
-        decay = 1 - net.spec.dt_us * 1e-6 / float(trace.tau[0])
-        net.readout.logit.copy_(torch.logit(torch.tensor(decay, dtype=torch.float64)))
+        decay = torch.tensor(1 - net.spec.dt_us * 1e-6 / float(trace.tau[0]), dtype=torch.float64)
+        # the logit as it was, where it is kept: from tau it comes back with rounding errors
+        net.readout.logit.copy_(torch.logit(decay) if logit is None else torch.tensor(logit))
 
 
 def _three(shape: Any) -> tuple[int, int, int]:

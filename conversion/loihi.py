@@ -17,7 +17,8 @@ from snn.neurons import Neuron
 def lower(net: ValenceArousalNet, target: str, x: torch.Tensor) -> ChipProgram:
     """The Loihi program of a network, its scales calibrated on x [T, B, C, H, W]; not yet placed on cores.
 
-    Sum-pooling is folded into the next layer's weights, which is exact and saves a layer's delay.
+    Sum-pooling is folded into the next layer's weights, which is exact and saves a layer's delay. A bias goes into v
+    on the chip and through u in the network; it is lowered to the value at which u settles.
 
     Raises:
         NeuvaError: names the layer, what the chip lacks and the cure.
@@ -53,6 +54,8 @@ def _require_neuron(name: str, neuron: Neuron) -> None:
         lacks.append("a lower bound of the membrane (train with low: null)")
     if neuron.multi_spike:
         lacks.append("several spikes a step (train with multi_spike: false)")
+    if neuron.alpha == 1:
+        lacks.append("synaptic current that never decays (train with alpha below 1)")
     if lacks:
         raise NeuvaError(f"{name}: Loihi has no {' and no '.join(lacks)}")
 
@@ -85,7 +88,8 @@ def _fold_pool(link: Connection, pool: int, seen: Shape, sent: Shape) -> Connect
 
 def _layer(name: str, layer: Spiking, link: Connection, scale: float, sent: Shape, out: Shape) -> Layer:
     neuron, (_, bias) = layer.neuron, lowering.float_weight(layer)
-    words, exponent = quantize.loihi_bias(bias, scale)
+    # the network's bias flows through u and settles there at bias / (1 - alpha); the chip's goes into v at once
+    words, exponent = quantize.loihi_bias(bias / (1 - neuron.alpha), scale)
     vth = round(neuron.threshold * scale)
     return Layer(
         name=name,

@@ -75,7 +75,7 @@ def provenance(net: ValenceArousalNet, x: torch.Tensor, calibration: Calibration
         "calibration_sha256": hashlib.sha256(x.contiguous().numpy().tobytes()).hexdigest(),
         "calibration_scales": list(calibration.scales),
         "calibration_errors": list(calibration.errors),
-        "versions": {"neuva": __version__, **{name: _version(name) for name in ("torch", "numpy", "nir")}},
+        "versions": versions("neuva", "torch", "numpy", "nir"),
     }
 
 
@@ -95,6 +95,11 @@ def require_family(net: ValenceArousalNet, family: str) -> None:
 def _shape(x: torch.Tensor) -> Shape:
     c, h, w = x.shape[2:]
     return int(c), int(h), int(w)
+
+
+def versions(*names: str) -> dict[str, str]:
+    """Versions of these installed packages; neuva's own from its code."""
+    return {name: __version__ if name == "neuva" else _version(name) for name in names}
 
 
 def _version(name: str) -> str:

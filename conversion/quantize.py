@@ -43,9 +43,10 @@ def speck_weight(weight: np.ndarray, scale: float) -> np.ndarray:
     return np.clip(np.rint(weight * scale), SPECK_WEIGHT_MIN, SPECK_WEIGHT_MAX).astype(np.int32)
 
 
-def whole_threshold(scale: float, threshold: float) -> float:
-    """The scale nearest to `scale` that makes the threshold a whole number, so that it loses nothing."""
-    return max(round(threshold * scale), 1) / threshold
+def whole_threshold(scale: float, threshold: float, ceiling: float = float("inf")) -> float:
+    """The scale nearest to `scale`, and not above `ceiling`, that makes the threshold a whole number."""
+    whole = max(round(threshold * min(scale, ceiling)), 1)
+    return (whole if whole / threshold <= ceiling else max(whole - 1, 1)) / threshold
 
 
 def scale_candidates(weight: np.ndarray, largest: int, clips: tuple[float, ...]) -> list[float]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
+import signal
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -63,22 +65,30 @@ def make_synthetic(
         waiting = [clip for clip in clips if clip[1] not in store.finished]
         done = len(clips) - len(waiting)
         progress(done, len(clips))
-        for (split, name, _), (sample, arrays) in zip(waiting, _made(waiting, spec.model, workers), strict=True):
-            store.add(name, split, sample, arrays)
-            done += 1
-            progress(done, len(clips))
+        with contextlib.closing(_made(waiting, spec.model, workers)) as made:  # whatever stops us ends the workers
+            for (split, name, _), (sample, arrays) in zip(waiting, made, strict=True):
+                store.add(name, split, sample, arrays)
+                done += 1
+                progress(done, len(clips))
 
 
 def _made(
     clips: Sequence[tuple[str, str, ClipSpec]], model: PixelModel, workers: int
-) -> Iterator[tuple[Sample, dict[str, np.ndarray]]]:
+) -> Generator[tuple[Sample, dict[str, np.ndarray]]]:
     if workers < 2 or len(clips) < 2:
         for _, _, spec in clips:
             yield make_sample(spec, model)
         return
     # spawned, not forked: OpenCV's and numba's threads do not survive a fork
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_leave_stopping_to_the_parent)
+    try:
         yield from pool.map(make_sample, [spec for _, _, spec in clips], [model] * len(clips), chunksize=4)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _leave_stopping_to_the_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def make_sample(spec: ClipSpec, model: PixelModel) -> tuple[Sample, dict[str, np.ndarray]]:

@@ -56,9 +56,6 @@ def main() -> None:
     except NeuvaError as error:
         errors.print(f"neuva: {' '.join(str(error).split())}", style="red", markup=False)
         sys.exit(2)
-    except KeyboardInterrupt:
-        errors.print("neuva: stopped; the same command goes on from here", markup=False)
-        sys.exit(130)
 
 
 def _own_datasets() -> None:

@@ -47,7 +47,9 @@ def make_clip(name: str, sample: Sample, cut: Cut) -> Clip:
     """
     start = int(sample.meta.get("start_us", sample.events.t0))
     period = cut.every * cut.dt_us
-    estimates = int(sample.label_times[-1] - start) // period if len(sample.label_times) else 0
+    if not len(sample.label_times):
+        raise NeuvaError(f"clip {name} has no labels to learn from or compare with: use another store")
+    estimates = int(sample.label_times[-1] - start) // period
     if estimates < 1:
         raise NeuvaError(f"clip {name} is shorter than one estimate ({period / 1000:g} ms): leave it out")
     times = start + period * np.arange(1, estimates + 1)

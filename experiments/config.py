@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from neuva import NeuvaError
 from snn.networks import NetworkSpec
@@ -38,6 +38,16 @@ class TrainConfig(Model):
     recipe: Recipe = Recipe()
     seed: int = Field(0, ge=0)
 
+    @model_validator(mode="after")
+    def _window_is_scored(self) -> TrainConfig:
+        estimates = self.data.window_steps // self.network.every
+        if estimates < self.recipe.warm_up + 2:
+            raise ValueError(
+                f"a window of {self.data.window_steps} steps gives {estimates} estimates, of which recipe.warm_up = "
+                f"{self.recipe.warm_up} are not scored: at least 2 must be; take longer windows"
+            )
+        return self
+
 
 def load_config(path: str | Path) -> TrainConfig:
     """Read a training configuration.
@@ -50,6 +60,8 @@ def load_config(path: str | Path) -> TrainConfig:
         raise NeuvaError(f"{path}: no such configuration: see experiments/configs for examples")
     try:
         values: Any = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise NeuvaError(f"{path}: cannot be read ({error.strerror}): name a .yaml file") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise NeuvaError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
     try:

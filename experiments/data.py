@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import lightning
 import numpy as np
 import torch
+from tonic.collation import PadTensors
 from torch.utils.data import DataLoader, Dataset
 
 from conversion.fidelity import Clip
@@ -143,6 +144,7 @@ def _whole(clip: Clip) -> Item:
 
 
 def _collate(items: list[Item]) -> Item:
-    """Stack to time first: x float [T, B, C, H, W], labels [T', B, 2], mask [T', B]."""
-    x, labels, mask = (torch.stack(part, dim=1) for part in zip(*items, strict=True))
-    return x.float(), labels, mask
+    """Stack to time first: x float [T, B, C, H, W], labels [T', B, 2], mask [T', B]; shorter windows end in silence."""
+    pad = PadTensors(batch_first=False)
+    x, labels, mask = (pad([(item[part], 0) for item in items])[0] for part in range(3))
+    return x.float(), labels, mask.bool()

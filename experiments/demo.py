@@ -19,10 +19,10 @@ from experiments.demo_report import pictures, report_results
 from experiments.report import write_report
 from experiments.sizes import demo_size
 from experiments.stages import Stages
-from experiments.train import train
+from experiments.train import same_configuration, train
 from hardware.check import check
 from hardware.program import ChipProgram
-from neuva import NeuvaError, atomic_path
+from neuva import NeuvaError, atomic_path, make_folder
 from snn.training import load_network
 
 CONFIGS = Path(__file__).parent / "configs"
@@ -41,7 +41,7 @@ class Demo:
     def __init__(self, size: str, out: Path, say: Callable[[str], None], bar: Bar) -> None:
         self.name, self.size, self.out, self.say, self.bar = size, demo_size(size), out, say, bar
         self.store = out.parent / f"faces-{size}.h5"
-        out.mkdir(parents=True, exist_ok=True)
+        make_folder(out)
         self.stages = Stages(out)
 
     def run(self) -> dict[str, Any]:
@@ -129,12 +129,7 @@ class Demo:
 
     def _train(self, config: TrainConfig, folder: Path) -> None:
         with self.bar("reading clips", "steps") as update:
-            train(config, folder, resume=self._same(config, folder), progress=update)
-
-    def _same(self, config: TrainConfig, folder: Path) -> bool:
-        """Whether the folder holds a stopped run of this very configuration."""
-        path = folder / "config.json"
-        return path.exists() and path.read_text() == config.model_dump_json(indent=2)
+            train(config, folder, resume=same_configuration(config, folder), progress=update)
 
     def _evaluate(self, target: str) -> None:
         with self.bar("evaluating on unseen identities", "clips") as update:
@@ -160,6 +155,7 @@ class Demo:
                 clips,
                 vendor_clips=self.size.vendor_clips,
                 findings=check(program).findings,
+                tolerances=fidelity.Tolerances() if self.size.judged else fidelity.Tolerances(ccc_drop=None),
                 progress=lambda *step: update(*step),
             )
         self._keep(target, "certificate", certificate.figures)
@@ -167,8 +163,8 @@ class Demo:
     def _energy(self, target: str) -> None:
         program = ChipProgram.load(self.program(target))
         with self.bar("counting operations", "clips") as update:
-            report = pipeline.measure_energy(program, self.store, "test", self.size.clips, update)
-        self._keep(target, "energy", report.to_dict())
+            report, sentence = pipeline.measure_energy(program, self.store, "test", self.size.clips, update)
+        self._keep(target, "energy", {**report.to_dict(), "break_even": sentence})
 
     def _keep(self, target: str, what: str, figures: dict[str, Any]) -> None:
         with atomic_path(self.figures(target, what)) as temporary:

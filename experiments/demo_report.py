@@ -18,10 +18,9 @@ from experiments.sheet import clip_moments
 from experiments.units import interval
 from hardware import devices
 from hardware.energy import baseline
-from hardware.program import ChipProgram
+from hardware.program import CHIPS, ChipProgram
 from snn.networks import ValenceArousalNet
 
-NAMES = {"loihi2": "Loihi 2", "speck2f": "Speck 2f"}
 LEAST_CCC, MOST_DROP = 0.5, 0.05
 """What the default size sets out to reach: mean CCC of the float network, and how little of it a chip may lose."""
 
@@ -69,7 +68,7 @@ def pictures(
     out = {"faces": plots.png(plots.faces_and_events(*clip_moments(EventStore(store, "test"), 6)))}
     for target, program in programs.items():
         out |= _target_pictures(target, store, nets[target], program)
-    energies = {NAMES[target]: _intervals(figures[target]["energy"]["per_inference_J"]) for target in programs}
+    energies = {CHIPS[target]: _intervals(figures[target]["energy"]["per_inference_J"]) for target in programs}
     out["energy"] = plots.png(plots.energy_bars(energies))
     return out
 
@@ -97,7 +96,8 @@ def _target(net: ValenceArousalNet, program: ChipProgram, figures: dict[str, Any
             "per_inference": _intervals(energy["per_inference_J"]),
             "per_second": _intervals(energy["per_second_W"]),
             "baseline": _baseline(program),
-            "sources": [_source(source) for source in energy["sources"]] + energy["notes"],
+            "notes": [*energy["notes"], energy["break_even"], *baseline(program).to_dict()["notes"]],
+            "sources": [_source(source) for source in energy["sources"]],
         },
         "latency_steps": len(program.layers) if program.family == "loihi" else 0,
         "verdict": certificate["verdict"],
@@ -105,7 +105,7 @@ def _target(net: ValenceArousalNet, program: ChipProgram, figures: dict[str, Any
 
 
 def _summary(target: str, figures: dict[str, Any], size: str) -> list[dict[str, Any]]:
-    name, judged = NAMES[target], size == "default"  # the smallest size is too small to learn anything
+    name, judged = CHIPS[target], size == "default"  # the smallest size is too small to learn anything
     certificate, energy = figures["certificate"], figures["energy"]["per_inference_J"]["total"]
     metrics = figures["evaluation"]
     chip = EMULATOR if EVENTS not in certificate["metrics"] else EVENTS
@@ -173,16 +173,18 @@ def _target_pictures(target: str, store: Path, net: ValenceArousalNet, program: 
     clip, trace = clips[shown], traces[shown]
     reference = net(torch.as_tensor(clip.x)[:, None].float()).clamp(-1, 1)[:, 0].numpy()
     truth, estimates = np.concatenate([c.labels for c in clips]), np.concatenate([t.va for t in traces])
-    name, neurons = NAMES[target], {layer.name: layer.neurons for layer in program.layers}
+    name, neurons = CHIPS[target], {layer.name: layer.neurons for layer in program.layers}
     per_step = {
         layer.name: trace.spikes[layer.name].dense(len(clip.x), program.dt_us).sum(axis=(1, 2, 3))
         for layer in program.layers
     }
+    dots = {name: (spikes.t / 1e6, spikes.neuron) for name, spikes in trace.spikes.items() if name in neurons}
     va = {"float network": reference, name: trace.va}
     one, all_clips = f"{name}: one test clip of a synthetic face", f"{name}: {len(clips)} test clips of synthetic faces"
     return {
         f"traces_{target}": plots.png(plots.traces(trace.times / 1e6, clip.labels, va, one)),
         f"circumplex_{target}": plots.png(plots.circumplex(truth, estimates, all_clips)),
+        f"raster_{target}": plots.png(plots.spike_raster(dots, neurons, f"{name}: each spike of that clip")),
         f"rates_{target}": plots.png(
             plots.layer_rates(per_step, neurons, program.dt_us, f"{name}: spikes of that clip")
         ),

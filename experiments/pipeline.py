@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,15 +17,14 @@ from datasets.store import EventStore
 from experiments.clips import Cut, load_clips
 from hardware import devices
 from hardware.check import Check, check
-from hardware.energy import EnergyReport, energy
-from hardware.program import ChipProgram
+from hardware.energy import EnergyReport, activity, break_even, energy
+from hardware.program import CHIPS, ChipProgram
 from neuva import NeuvaError
 from snn.metrics import AffectMetrics, affect_metrics
 from snn.networks import ValenceArousalNet
 from snn.training import load_network
 
 CALIBRATION_CLIPS = 6
-TARGETS = ("loihi1", "loihi2", "speck2e", "speck2f", "dynapcnn")
 Progress = Callable[[int, int], None]
 
 
@@ -75,8 +73,8 @@ def convert(net: ValenceArousalNet, target: str, x: torch.Tensor) -> Check:
     Raises:
         NeuvaError: for an unknown target or a network the chip cannot hold in principle.
     """
-    if target not in TARGETS:
-        raise NeuvaError(f'unknown target "{target}": choose one of {", ".join(TARGETS)}')
+    if target not in CHIPS:
+        raise NeuvaError(f'unknown target "{target}": choose one of {", ".join(CHIPS)}')
     lower = loihi.lower if target.startswith("loihi") else speck.lower
     return check(lower(net, target, x))
 
@@ -89,8 +87,11 @@ def spread_clips(cut: Cut, store_path: Path, split: str, count: int) -> list[Cli
 
 def measure_energy(
     program: ChipProgram, store_path: Path, split: str, count: int, progress: Progress = lambda *_: None
-) -> EnergyReport:
-    """Energy from exact counts over whole clips, as the chip works: in steps on Loihi, event by event on Speck."""
+) -> tuple[EnergyReport, str]:
+    """Energy from exact counts over whole clips, as the chip works: in steps on Loihi, event by event on Speck.
+
+    Beside it one sentence on whether the network spikes rarely enough to beat a conventional one.
+    """
     clips = spread_clips(Cut.of(program), store_path, split, count)
     placed = check(program).program
     traces = []
@@ -100,7 +101,7 @@ def measure_energy(
         else:
             traces.append(devices.run(placed, clip.x, "emulator"))
         progress(done, len(clips))
-    return energy(traces, placed)
+    return energy(traces, placed), break_even(activity(traces, placed))
 
 
 def training_store(model: Path) -> Path:
@@ -111,8 +112,10 @@ def training_store(model: Path) -> Path:
     """
     config = model.parent / "config.json"
     if model.suffix == ".ckpt" and config.exists():
-        values: dict[str, Any] = json.loads(config.read_text())
-        store = Path(values["data"]["store"])
+        try:
+            store = Path(json.loads(config.read_text())["data"]["store"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise NeuvaError(f"{config}: not a training configuration ({error}): name a store with --data") from error
         if store.exists():
             return store
     raise NeuvaError(f"{model}: the store it was trained on cannot be told or is gone: name one with --data")

@@ -17,6 +17,7 @@ from experiments.clips import crop_face
 from hardware.program import ChipProgram
 from neuva import NeuvaError
 
+LONGEST_US = 600_000_000
 STORES = (".h5", ".hdf5")
 
 
@@ -28,6 +29,7 @@ class Recording:
     events: Events
     face: BoxTrack
     start_us: int
+    end_us: int
 
 
 @dataclass(frozen=True)
@@ -48,13 +50,17 @@ def open_recording(path: Path, clip: str | None = None, sensor_size: tuple[int, 
         NeuvaError: if the file cannot be read, is empty, or the store has no such clip.
     """
     if path.suffix in STORES:
-        return _from_store(EventStore(path), path, clip)
+        store = EventStore(path)
+        if sensor_size is not None and sensor_size != store.sensor_size:
+            raise NeuvaError(f"{path}: its sensor is {store.sensor_size}, asked for {sensor_size}: ask for the store's")
+        return _from_store(store, path, clip)
     if clip is not None:
         raise NeuvaError(f"{path}: holds one recording, no clip {clip}: leave --clip out")
     events = read_events(path, sensor_size=sensor_size)
     if not len(events):
         raise NeuvaError(f"{path}: holds no events: there is nothing to run")
-    return Recording(path.stem, events, track_activity(events), events.t0)
+    _require_span(path, events.t0, events.t1)
+    return Recording(path.stem, events, track_activity(events), events.t0, events.t1 + 1)
 
 
 def _from_store(store: EventStore, path: Path, clip: str | None) -> Recording:
@@ -68,8 +74,18 @@ def _from_store(store: EventStore, path: Path, clip: str | None) -> Recording:
     if not len(sample.events):
         raise NeuvaError(f"{path}: clip {names[index]} holds no events: there is nothing to run")
     start = int(sample.meta.get("start_us", sample.events.t0))
+    _require_span(path, start, sample.events.t1)
     face = track_of(sample.meta) or track_activity(sample.events)
-    return Recording(names[index], sample.events, face, start)
+    return Recording(names[index], sample.events, face, start, int(sample.meta.get("end_us", sample.events.t1 + 1)))
+
+
+def _require_span(path: Path, start_us: int, end_us: int) -> None:
+    """A stray time stamp far ahead would make hours of silence out of a short recording."""
+    if end_us - start_us > LONGEST_US:
+        raise NeuvaError(
+            f"{path}: spans {(end_us - start_us) / 1e6:.0f} s, allowed {LONGEST_US / 1e6:.0f}: "
+            "cut it, or a time stamp is wrong"
+        )
 
 
 def prepare(recording: Recording, program: ChipProgram) -> Input:
@@ -81,10 +97,10 @@ def prepare(recording: Recording, program: ChipProgram) -> Input:
     events = recording.events
     face = crop_face(events, recording.face, program.input.shape)
     period = program.dt_us * program.readout.every
-    estimates = (events.t1 - recording.start_us + 1) // period
+    estimates = (recording.end_us - recording.start_us) // period
     if estimates < 1:
         raise NeuvaError(
-            f"{recording.name}: {(events.t1 - recording.start_us) / 1000:.1f} ms is shorter than one "
+            f"{recording.name}: {(recording.end_us - recording.start_us) / 1000:.1f} ms is shorter than one "
             f"estimate, {period / 1000:g} ms"
         )
     steps = estimates * program.readout.every

@@ -12,15 +12,9 @@ import jinja2
 from rich.table import Table
 
 from experiments.units import interval, plain, si
+from hardware.program import CHIPS
 from neuva import atomic_path
 
-CHIPS = {
-    "loihi1": "Loihi 1",
-    "loihi2": "Loihi 2",
-    "speck2e": "Speck 2e",
-    "speck2f": "Speck 2f",
-    "dynapcnn": "DynapCNN",
-}
 PICTURES = {
     "faces": "Above, frames of test clips; below, the camera events of the same moments.",
     "traces": "Valence and arousal over time in one test clip: the truth, the float network and the chip.",

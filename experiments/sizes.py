@@ -10,7 +10,10 @@ from neuva import NeuvaError
 
 @dataclass(frozen=True)
 class DemoSize:
-    """Steps of training a chip, windows a step, their length; clips verified, and of these on Lava and sinabs too."""
+    """Steps of training a chip, windows a step, their length; clips verified, and of these on Lava and sinabs.
+
+    judged: whether what was learnt is held against targets, or fidelity alone.
+    """
 
     faces: SyntheticSpec
     steps: int
@@ -18,10 +21,11 @@ class DemoSize:
     window_steps: int
     clips: int
     vendor_clips: int
+    judged: bool
 
 
 SIZES = {
-    "default": DemoSize(SyntheticSpec(), steps=900, batch=16, window_steps=60, clips=12, vendor_clips=4),
+    "default": DemoSize(SyntheticSpec(), steps=800, batch=16, window_steps=60, clips=12, vendor_clips=4, judged=True),
     "smallest": DemoSize(
         SyntheticSpec(identities=(4, 2, 2), clips=(8, 2, 4), seconds=2.0),
         steps=24,
@@ -29,6 +33,7 @@ SIZES = {
         window_steps=50,
         clips=4,
         vendor_clips=1,
+        judged=False,
     ),
 }
 

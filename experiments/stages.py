@@ -2,46 +2,78 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import time
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from neuva import __version__, atomic_path
+from neuva import atomic_path
+
+ROOT = Path(__file__).parents[1]
+FOLDERS = ("snn", "conversion", "hardware", "datasets", "experiments")
 
 
 class Stages:
     """A folder's record of finished stages.
 
-    A stage's key is a hash over neuva's version, its settings and the keys of the stages it builds on; it is skipped if the record
-    holds that key and its outputs exist.
+    A stage is skipped if its outputs exist and the record holds its key: a hash over neuva's own code, the stage's
+    settings, and which making of the stages it builds on it used. So a change of code, of settings, or a stage made
+    again, makes all that builds on it again.
     """
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "stages.json"
-        self._record: dict[str, dict[str, Any]] = json.loads(self._path.read_text()) if self._path.exists() else {}
-        self._keys: dict[str, str] = {}
+        self._record = _read(self._path)
+        self._asked: list[str] = []
 
     @property
     def seconds(self) -> float:
         """What the stages asked for so far took when they were done."""
-        return sum(float(self._record[name]["seconds"]) for name in self._keys)
+        return sum(float(self._record[name]["seconds"]) for name in self._asked)
 
     def run(
         self, name: str, settings: Any, after: list[str], outputs: list[Path], work: Callable[[], Any]
     ) -> tuple[bool, float]:
-        """Do `work` unless it is done; gives (whether it was done now, the seconds it took when it was done)."""
-        text = json.dumps([__version__, settings, [self._keys[stage] for stage in after]], sort_keys=True, default=str)
-        key = self._keys[name] = hashlib.sha256(text.encode()).hexdigest()
+        """Do `work` unless it is done; gives (whether it was done now, the seconds it took when it was done).
+
+        Args:
+            settings: plain values (JSON) that the stage depends on. after: names of the stages it builds on.
+        """
+        text = json.dumps([code_hash(), settings, [self._record[stage]["made"] for stage in after]], sort_keys=True)
+        key = hashlib.sha256(text.encode()).hexdigest()
         known = self._record.get(name, {})
-        if known.get("key") == key and all(output.exists() for output in outputs):
-            return False, float(known["seconds"])
-        started = time.perf_counter()
-        work()
-        seconds = time.perf_counter() - started
-        self._record[name] = {"key": key, "seconds": seconds}
-        with atomic_path(self._path) as temporary:
-            temporary.write_text(json.dumps(self._record, indent=2))
-        return True, seconds
+        fresh = known.get("key") != key or not all(output.exists() for output in outputs)
+        if fresh:
+            started = time.perf_counter()
+            work()
+            seconds = time.perf_counter() - started
+            self._record[name] = {"key": key, "made": uuid.uuid4().hex, "seconds": seconds}
+            with atomic_path(self._path) as temporary:
+                temporary.write_text(json.dumps(self._record, indent=2))
+        self._asked.append(name)
+        return fresh, float(self._record[name]["seconds"])
+
+
+@functools.cache
+def code_hash() -> str:
+    """SHA-256 over all of neuva's code and tables."""
+    digest = hashlib.sha256()
+    files = [ROOT / "neuva.py"]
+    for folder in FOLDERS:
+        files += sorted(path for path in (ROOT / folder).rglob("*") if path.suffix in (".py", ".yaml", ".html"))
+    for path in files:
+        digest.update(str(path.relative_to(ROOT)).encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _read(path: Path) -> dict[str, dict[str, Any]]:
+    """The record, or an empty one where there is none or it is damaged: then everything is done again."""
+    try:
+        return dict(json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError):
+        return {}

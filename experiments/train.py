@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import signal
 import threading
 import time
@@ -21,7 +22,7 @@ from lightning.pytorch.loggers import CSVLogger
 
 from experiments.config import TrainConfig
 from experiments.data import AffectData
-from neuva import NeuvaError, atomic_path
+from neuva import NeuvaError, atomic_path, make_folder
 from snn.training import AffectTraining
 
 Progress = Callable[[str, int, int], None]
@@ -58,15 +59,18 @@ def train(
     Raises:
         NeuvaError: if the store lacks a split, or `resume` meets another configuration's checkpoint.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     last = out / "last.ckpt"
     goes_on = resume and last.exists()
-    if goes_on:
-        _require_same(config, out / "config.json")
+    if goes_on and not same_configuration(config, out):
+        raise NeuvaError(f"{out}: was begun with another configuration: train into another folder or without --resume")
+    if not goes_on:
+        for name in ("last.ckpt", "best.ckpt", "trained.json"):  # of an earlier run: never to be taken for this one's
+            (out / name).unlink(missing_ok=True)
     with atomic_path(out / "config.json") as temporary:
         temporary.write_text(config.model_dump_json(indent=2))
     lightning.seed_everything(config.seed, verbose=False)
-    per_epoch = max(1, config.recipe.steps // VALIDATIONS)
+    per_epoch = math.ceil(config.recipe.steps / VALIDATIONS)
     started = time.perf_counter()
     with _quiet():
         data = AffectData(
@@ -77,14 +81,13 @@ def train(
             lambda done, all_: progress("reading clips", done, all_),
         )
         module = AffectTraining.fresh(config.network, config.recipe, data.first())
-        checkpoint = ModelCheckpoint(
-            out, "best", monitor="val_ccc", mode="max", save_last=True, enable_version_counter=False
-        )
+        checkpoint = ModelCheckpoint(out, "best", monitor="val_ccc", mode="max", enable_version_counter=False)
+        newest = ModelCheckpoint(out, "last", every_n_epochs=1, enable_version_counter=False)
         trainer = lightning.Trainer(
             max_steps=config.recipe.steps,
             devices=1,
             gradient_clip_val=config.recipe.clip_norm,
-            callbacks=[checkpoint, _Report(progress, config.recipe.steps)],
+            callbacks=[checkpoint, newest, _Report(progress, config.recipe.steps)],
             enable_progress_bar=False,
             logger=CSVLogger(out, name="", version=""),
             num_sanity_val_steps=0,
@@ -135,11 +138,10 @@ class _Report(lightning.Callback):
         self.progress(f"training: {text}", trainer.global_step, self.steps)
 
 
-def _require_same(config: TrainConfig, path: Path) -> None:
-    if path.exists() and path.read_text() != config.model_dump_json(indent=2):
-        raise NeuvaError(
-            f"{path.parent}: was begun with another configuration: train into another folder or without --resume"
-        )
+def same_configuration(config: TrainConfig, out: Path) -> bool:
+    """Whether the folder was begun with this very configuration."""
+    path = out / "config.json"
+    return path.exists() and path.read_text() == config.model_dump_json(indent=2)
 
 
 @contextmanager

@@ -30,6 +30,8 @@ def run_many(program: ChipProgram, clips: Sequence[np.ndarray], on: str, *, reco
 
         if on == "emulator":
             return [emulator.run(program, x, record_state=record_state) for x in clips]
+        if on == "loihi1" == program.target:
+            raise NeuvaError("loihi1: Lava's open release drives Loihi 2 only: convert for loihi2, or run `--on lava`")
         if on in ("lava", program.target):
             pairs = [(program, x) for x in clips]
             return lava.run_many(pairs, record_state=record_state, hardware=on == program.target)

@@ -5,6 +5,7 @@ Pure numpy and h5py: a program can be read on a lab machine that has no torch.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,14 @@ import numpy as np
 from neuva import NeuvaError, atomic_path
 
 SCHEMA = 1
+CHIPS = {
+    "loihi1": "Loihi 1",
+    "loihi2": "Loihi 2",
+    "speck2e": "Speck 2e",
+    "speck2f": "Speck 2f",
+    "dynapcnn": "DynapCNN",
+}
+"""Targets, and how people write them."""
 Shape = tuple[int, int, int]
 
 
@@ -144,10 +153,13 @@ class CoreSlice:
 class ChipProgram:
     """Everything a chip needs: layers, placement, input encoding, read-out, dt, provenance.
 
-    target: chip name ("loihi1", "loihi2", "speck2e", "speck2f", "dynapcnn").
+    target: chip name, a key of `CHIPS`.
     dt_us: step of the clocked network in microseconds.
     placement: which slice of which layer is on which core (empty before placing).
     provenance: hashes, versions, how it was made (JSON-serialisable).
+
+    Raises:
+        NeuvaError: if a part is none of those a program has, or the parts do not fit together.
     """
 
     target: str
@@ -159,6 +171,18 @@ class ChipProgram:
     provenance: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for name, value, allowed in (
+            ("target", self.target, tuple(CHIPS)),
+            ("input encoding", self.input.kind, ("binary", "counts")),
+            *((f"layer {layer.name}", layer.connection.kind, ("conv", "dense")) for layer in self.layers),
+        ):
+            if value not in allowed:
+                raise NeuvaError(f'{name} "{value}" is unknown: known are {", ".join(allowed)}')
+        if self.dt_us < 1 or self.readout.every < 1 or not self.layers or self.readout.weight.ndim != 2:
+            raise NeuvaError(
+                f"a program needs layers, a step, estimates and a read-out matrix; it has {len(self.layers)} layers, "
+                f"dt {self.dt_us} us, an estimate every {self.readout.every} steps"
+            )
         shape = self.input.shape
         for layer in self.layers:
             same = layer.in_shape == shape or (
@@ -174,6 +198,15 @@ class ChipProgram:
     def family(self) -> Literal["loihi", "speck"]:
         """Which family of chip semantics the program has."""
         return "loihi" if self.target.startswith("loihi") else "speck"
+
+    def sha256(self) -> str:
+        """Hash of all that is computed: input, layers, constants, read-out and dt (placement and provenance aside)."""
+        digest = hashlib.sha256(repr((self.target, self.dt_us, self.input)).encode())
+        for layer in self.layers:
+            for part in (layer, layer.connection, layer.neuron):
+                _update(digest, vars(part))
+        _update(digest, vars(self.readout))
+        return digest.hexdigest()
 
     def save(self, path: str | Path) -> None:
         """Write as HDF5 under a temporary name, then rename."""
@@ -210,7 +243,9 @@ class ChipProgram:
                         f"{path}: program schema {file.attrs['schema']}, this neuva reads {SCHEMA}: convert it again"
                     )
                 return cls._read(file)
-        except (OSError, KeyError, ValueError, TypeError) as error:
+        except Exception as error:  # a damaged file makes h5py raise almost anything
+            if str(error).startswith(str(path)):
+                raise
             raise NeuvaError(f"{path}: not a readable chip program ({error}): make one with `neuva convert`") from error
 
     @classmethod
@@ -231,6 +266,14 @@ class ChipProgram:
             placement=tuple(CoreSlice(**part) for part in json.loads(file.attrs["placement"])),
             provenance=json.loads(file.attrs["provenance"]),
         )
+
+
+def _update(digest: Any, values: dict[str, Any]) -> None:
+    for key, value in sorted(values.items()):
+        if isinstance(value, np.ndarray):
+            digest.update(f"{key}{value.shape}{value.dtype}".encode() + np.ascontiguousarray(value).tobytes())
+        elif not isinstance(value, Connection | LoihiNeuron | SpeckNeuron):
+            digest.update(f"{key}={value};".encode())
 
 
 def _save_layer(group: h5py.Group, layer: Layer) -> None:

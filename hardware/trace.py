@@ -138,7 +138,9 @@ class Trace:
                     v={name: values[()] for name, values in file.get("v", {}).items()},
                     notes=json.loads(file.attrs["notes"]),
                 )
-        except (OSError, KeyError, ValueError, TypeError) as error:
+        except Exception as error:  # a damaged file makes h5py raise almost anything
+            if str(error).startswith(str(path)):
+                raise
             raise NeuvaError(f"{path}: not a readable trace ({error}): make one with `neuva run`") from error
 
 

@@ -79,7 +79,11 @@ class AffectTraining(lightning.LightningModule):
         x, labels, mask = batch
         estimates = self.net(x).clamp(-1, 1)
         self._collected.append(
-            (estimates.flatten(0, 1).numpy(force=True), labels.flatten(0, 1).numpy(force=True), mask.flatten().numpy())
+            (
+                estimates.flatten(0, 1).numpy(force=True),
+                labels.flatten(0, 1).numpy(force=True),
+                mask.flatten().numpy(force=True),
+            )
         )
 
     def on_validation_epoch_end(self) -> None:

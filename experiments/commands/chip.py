@@ -10,6 +10,7 @@ from rich.table import Table
 
 from experiments.commands.events import Sensor, sensor_size
 from experiments.commands.options import Json, console, print_json, progress
+from neuva import NeuvaError
 
 if TYPE_CHECKING:
     from hardware.check import Check
@@ -82,6 +83,8 @@ def run(
     from experiments.running import run_input, save_run
     from hardware.program import ChipProgram
 
+    if out is not None and out.suffix != ".h5":
+        raise NeuvaError(f"{out}: a trace is an .h5 file; its .csv and .png go beside it")
     loaded = ChipProgram.load(program)
     recording = open_recording(events, clip, sensor_size(sensor))
     given = prepare(recording, loaded)
@@ -149,11 +152,11 @@ def energy(
 
     loaded = ChipProgram.load(program)
     with progress("counting") as update:
-        report = pipeline.measure_energy(loaded, data, split, clips, update)
+        report, sentence = pipeline.measure_energy(loaded, data, split, clips, update)
     if json:
-        print_json(report.to_dict())
+        print_json({**report.to_dict(), "break_even": sentence})
         return
-    console.print(str(report), markup=False)
+    console.print(f"{report}\n  {sentence}", markup=False)
 
 
 def _print_cores(checked: Check) -> None:

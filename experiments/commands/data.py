@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from experiments.commands.options import console, progress
+from experiments.commands.options import console, progress, stoppable
 from neuva import NeuvaError
 
 app = typer.Typer(help="Make a data set's store, and look at one.", no_args_is_help=True)
@@ -29,7 +29,7 @@ def make(
 
     if name != "synthetic":
         raise NeuvaError(f'data set "{name}" is not known: choose synthetic')
-    with progress("rendering faces and their events") as update:
+    with stoppable("the same command goes on from here"), progress("rendering faces and their events") as update:
         make_synthetic(out, faces_of(size), workers=workers, progress=update)
     console.print(f"{out}: {out.stat().st_size / 1e6:.1f} MB")
 

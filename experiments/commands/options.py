@@ -40,6 +40,16 @@ def progress(label: str, unit: str = "clips") -> Iterator[Any]:
         yield update
 
 
+@contextmanager
+def stoppable(goes_on: str) -> Iterator[None]:
+    """Say on Ctrl-C how to go on, and exit with 130 as a stopped command does."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        progress_console.print(f"stopped; {goes_on}", markup=False)
+        raise typer.Exit(130) from error
+
+
 def print_json(values: Any) -> None:
     """JSON on standard output, nothing else."""
     typer.echo(json.dumps(values, indent=2))

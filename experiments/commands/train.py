@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from experiments.commands.options import Json, console, print_json, progress
+from experiments.commands.options import Json, console, print_json, progress, stoppable
 
 
 def train(
@@ -17,16 +17,18 @@ def train(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the folder's last checkpoint.")] = False,
 ) -> None:
-    """Train a network; Ctrl-C saves, `--resume` goes on.
+    """Train a network; after Ctrl-C, `--resume` goes on from the last save.
 
     Example: `neuva data make synthetic --out runs/faces.h5`, then `neuva train experiments/configs/faces-loihi2.yaml`
     """
     from experiments.config import load_config
+    from experiments.train import VALIDATIONS
     from experiments.train import train as fit
 
     settings = load_config(config)
     folder = out or Path("runs") / config.stem
-    with progress("reading clips", "steps") as update:
+    goes_on = f"`neuva train {config} --resume` goes on from the last of {VALIDATIONS} saves"
+    with stoppable(goes_on), progress("reading clips", "steps") as update:
         trained = fit(settings, folder, resume=resume, progress=update)
     console.print(
         f"{trained.best}: validation CCC {trained.val_ccc:.3f} after {trained.steps} steps in {trained.seconds:.0f} s"

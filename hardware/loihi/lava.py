@@ -158,6 +158,7 @@ def _trace(program: ChipProgram, spikes: np.ndarray, number: int, data: Any, bac
         latency_steps=len(program.layers),
         u=states["u"],
         v=states["v"],
+        notes={"versions": json.loads(str(data["versions"]))},
     )
 
 

@@ -28,6 +28,7 @@ import argparse
 import contextlib
 import dataclasses
 import functools
+import importlib.metadata
 import json
 import os
 import signal
@@ -269,7 +270,8 @@ def main() -> None:
     parser.add_argument("output", type=Path)
     parser.add_argument("--hardware", action="store_true", help="on a Loihi 2 board instead of the CPU models")
     arguments = parser.parse_args()
-    results = {}
+    versions = {"lava-nc": importlib.metadata.version("lava-nc"), "lava's Python": sys.version.split()[0]}
+    results: dict[str, Any] = {"versions": json.dumps(versions)}
     with np.load(arguments.input, allow_pickle=False) as data:
         spec = json.loads(str(data["spec"]))
         for number, run in enumerate(spec["runs"]):
@@ -286,7 +288,7 @@ def main() -> None:
                 results.update({f"r{number}.l{k}.{name}": values for name, values in layer.items()})
     temporary = arguments.output.with_name(f".{arguments.output.name}.{os.getpid()}.npz")
     try:
-        np.savez_compressed(temporary, **results)  # type: ignore[arg-type]
+        np.savez_compressed(temporary, **results)
         temporary.replace(arguments.output)
     finally:
         temporary.unlink(missing_ok=True)

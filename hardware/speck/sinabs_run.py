@@ -7,6 +7,7 @@ layers it is made of are run instead, and the trace says so.
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -65,7 +66,9 @@ def run(program: ChipProgram, input_spikes: np.ndarray) -> Trace:
         updates = layer.layer.neurons * len(counts)
         cores.append(CoreCounts(core_of(program, layer.name), layer.name, layer.operations(sent), updates, own.total))
         sent = pooled(own, layer.layer.pool)
-    return finished(program, "sinabs", len(counts) * program.dt_us, sent, spikes, tuple(cores), {}, {"sinabs": note})
+    notes = {"sinabs": note, "versions": {"sinabs": version("sinabs")}}
+    duration_us = len(counts) * program.dt_us
+    return finished(program, "sinabs", duration_us, sent, spikes, tuple(cores), {}, notes)
 
 
 def memory_summary(program: ChipProgram) -> dict[str, list[int]]:

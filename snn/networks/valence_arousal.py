@@ -180,7 +180,12 @@ def scale_to_rate(net: ValenceArousalNet, x: torch.Tensor, rate: float = 0.08, r
 
     Returns:
         The rate reached in each layer.
+
+    Raises:
+        NeuvaError: if x has no spike.
     """
+    if not x.any():
+        raise NeuvaError("the first windows hold no events: the data is empty, or cut where nothing happens")
     reached = {}
     for name, layer in zip(net.names, net.layers, strict=True):
         current = layer.current(x)
@@ -192,6 +197,8 @@ def scale_to_rate(net: ValenceArousalNet, x: torch.Tensor, rate: float = 0.08, r
             low, high = (factor, high) if mean < rate else (low, factor)
             factor = factor * 2 if high == float("inf") else (low + high) / 2
         layer.synapse.weight.mul_(factor)
+        if layer.synapse.bias is not None:
+            layer.synapse.bias.mul_(factor)
         spikes, _ = layer.fire(current * factor)
         reached[name], x = float(spikes.mean()), layer.send(spikes)
     return reached

@@ -67,6 +67,7 @@ def test_loihi_levels_agree_down_to_lava(tmp_path) -> None:
         assert all(layer["spikes_from"] > 0 for layer in pair["layers"])
         if pair["must_be_equal"]:
             assert all(layer["mismatches"] == 0 for layer in pair["layers"])
+    assert certificate.figures["versions"]["lava-nc"] == "0.10.0"
     assert certificate.figures["verdict"] == {"pass": True, "reasons": []}
     certificate.save(tmp_path / "certificate.json")
     assert json.loads((tmp_path / "certificate.json").read_text()) == certificate.figures
@@ -75,6 +76,8 @@ def test_loihi_levels_agree_down_to_lava(tmp_path) -> None:
 def test_speck_levels_agree_down_to_sinabs_and_event_driven_is_reported() -> None:
     net, program, clips = made(IF, "speck2f")
     figures = fidelity.verify(program, net, clips, vendor_clips=2).figures
+    assert figures["versions"]["sinabs"]
+    assert figures["not_run"] == []
     pairs = {(pair["from"], pair["to"]): pair for pair in figures["fidelity"]}
     assert pairs["integer emulator", "sinabs"]["ok"]
     assert pairs["fake-quantised", "integer emulator"]["ok"]
@@ -115,3 +118,6 @@ def test_a_single_wrong_spike_is_found_and_placed() -> None:
     assert (layer["spikes_from"], layer["spikes_to"]) == (2, 3)
     assert comparison.to_dict()["output"] == {"largest_difference": 0.25, "mean_difference": 0.125}
     assert not comparison.ok
+    other = Comparison("a", "b", must_be_equal=True)  # equal spikes, another read-out
+    other.add(ClipRun({"conv1": spikes}, va), ClipRun({"conv1": spikes}, va + 0.01))
+    assert not other.ok

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from conversion.graph import from_nir, load_nir, save_nir, to_nir
+from conversion.lowering import network_hash
 from neuva import NeuvaError
 from snn import LayerSpec, NetworkSpec, Neuron, ValenceArousalNet
 from snn.networks import scale_to_rate
@@ -42,7 +43,17 @@ def test_round_trip_through_a_file_gives_the_same_network(neuron: Neuron, tmp_pa
     save_nir(net, tmp_path / "net.nir")
     back = load_nir(tmp_path / "net.nir")
     assert back.spec == net.spec
+    assert network_hash(back) == network_hash(net)
     assert torch.allclose(back(spikes()), net(spikes()), atol=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_readout_comes_back_to_the_bit(seed: int) -> None:
+    net = network(CUBA)
+    with torch.no_grad():
+        net.readout.logit.copy_(torch.randn((), generator=torch.Generator().manual_seed(seed)) * 2)
+        net.layers[1].synapse.bias = torch.nn.Parameter(torch.zeros(6)) if seed % 2 else None
+    assert torch.equal(from_nir(to_nir(net)).readout.logit, net.readout.logit)
 
 
 def test_constants_are_the_euler_image_of_the_decays() -> None:

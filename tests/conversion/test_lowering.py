@@ -9,9 +9,9 @@ import torch
 from conversion import loihi, speck
 from conversion.fake_quant import fake_quantised_estimates, fake_quantised_spikes
 from hardware import devices
-from hardware.program import ChipProgram
+from hardware.program import ChipProgram, Connection, InputEncoding, Layer, LoihiNeuron, Readout
 from neuva import NeuvaError
-from snn import LayerSpec, NetworkSpec, Neuron, ValenceArousalNet
+from snn import LayerSpec, NetworkSpec, Neuron, Recording, ValenceArousalNet
 from snn.networks import scale_to_rate
 
 CUBA = Neuron(0.5, 0.9)
@@ -55,9 +55,10 @@ def test_fake_quantised_equals_the_emulator_in_every_spike(target: str, bias: bo
 
 
 @pytest.mark.parametrize("target", LOWER)
-def test_quantisation_stays_near_the_float_reference(target: str) -> None:
+@pytest.mark.parametrize("bias", [False, True])
+def test_quantisation_stays_near_the_float_reference(target: str, bias: bool) -> None:
     lower, neuron = LOWER[target]
-    net, x = network(neuron), spikes()
+    net, x = network(neuron, bias=bias), spikes()
     program = lower(net, target, x)
     va = fake_quantised_estimates(program, fake_quantised_spikes(program, x)).numpy()
     with torch.no_grad():
@@ -76,6 +77,31 @@ def test_a_program_survives_its_file(target: str, tmp_path) -> None:
         assert np.array_equal(ours.connection.weight, theirs.connection.weight)
         assert {**vars(ours.connection), "weight": 0} == {**vars(theirs.connection), "weight": 0}
         assert {**vars(ours.neuron), "bias": 0} == {**vars(theirs.neuron), "bias": 0}
+
+
+def test_a_bias_drives_loihi_as_it_drives_the_network() -> None:
+    """Through u the network's bias settles at bias / (1 - alpha); put into v as it is, the chip would fire less."""
+    net, silence = network(CUBA, bias=True, pool=1), torch.zeros(200, 1, 2, 16, 16)
+    with torch.no_grad():
+        net.layers[0].synapse.bias.fill_(0.12)
+    program = loihi.lower(net, "loihi2", spikes())
+    chip = fake_quantised_spikes(program, silence)["conv1"].mean()
+    recording = Recording()
+    with torch.no_grad():
+        net(silence, recording)
+    assert float(chip) == pytest.approx(float(recording.spikes["conv1"].mean()), rel=0.05)
+
+
+@pytest.mark.parametrize("a_in", [2**17, -(2**17), 2**17 - 2, 2**17 + 2])
+def test_u_wraps_at_its_edges_as_on_the_emulator(a_in: int) -> None:
+    """One graded spike of weight 2 or -2 brings u to its edge and beyond."""
+    link = Connection("dense", np.array([[2 if a_in > 0 else -2]], np.int32))
+    layer = Layer("dense1", (1, 1, 1), (1, 1, 1), link, LoihiNeuron(4095, 0, 1000, np.zeros(1, np.int32)))
+    readout = Readout(np.zeros((2, 1), np.float32), np.zeros(2, np.float32), 0.5)
+    program = ChipProgram("loihi2", 1000, InputEncoding((1, 1, 1), "counts"), (layer,), readout)
+    x = np.full((1, 1, 1, 1), abs(a_in) // 2)
+    ours = devices.run(program, x, "emulator").spikes["dense1"].total
+    assert ours == int(fake_quantised_spikes(program, torch.as_tensor(x)[:, None])["dense1"].sum())
 
 
 def test_a_wrong_decay_would_be_noticed() -> None:

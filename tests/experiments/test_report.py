@@ -228,7 +228,7 @@ def test_a_failed_chip_shows_its_reasons(tmp_path):
 
 def test_an_unwritable_place_is_one_line(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(NeuvaError, match="cannot be written"):
+    with pytest.raises(NeuvaError, match="choose another place"):
         write_report(tmp_path / "file" / "report.html", RESULTS, {})
 
 

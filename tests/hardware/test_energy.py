@@ -254,7 +254,7 @@ def test_bad_traces_are_refused(changes: dict, message: str) -> None:
 
 def test_unknown_target_and_missing_figures_are_refused() -> None:
     with pytest.raises(NeuvaError, match="no energy table for loihi3: choose one of dynapcnn"):
-        energy(hand_trace(target="loihi3"), small_program("loihi3"))
+        EnergyTable.load("loihi3")
     with pytest.raises(NeuvaError, match="mac45nm has no figure synop"):
         energy(hand_trace(), small_program(), EnergyTable.load("mac45nm"))
     with pytest.raises(NeuvaError, match="give no estimate"):
