@@ -134,7 +134,7 @@ class Demo:
     def _evaluate(self, target: str) -> None:
         with self.bar("evaluating on unseen identities", "clips") as update:
             metrics = pipeline.evaluate_network(load_network(self.checkpoint(target)), self.store, "test", update)
-        self._keep(target, "evaluation", metrics.to_dict())
+        self._keep(target, "evaluation", {**metrics.to_dict(), "clips": self.size.faces.clips[-1]})
 
     def _convert(self, target: str) -> None:
         net = load_network(self.checkpoint(target))

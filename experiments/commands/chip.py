@@ -85,6 +85,8 @@ def run(
 
     if out is not None and out.suffix != ".h5":
         raise NeuvaError(f"{out}: a trace is an .h5 file; its .csv and .png go beside it")
+    if out in (events, program):
+        raise NeuvaError(f"{out}: is the run's own input: give the trace another name")
     loaded = ChipProgram.load(program)
     recording = open_recording(events, clip, sensor_size(sensor))
     given = prepare(recording, loaded)
@@ -191,5 +193,7 @@ def _print_certificate(figures: dict) -> None:
     for level, metrics in figures["metrics"].items():
         ccc = "undefined" if metrics["ccc"] is None else f"{metrics['ccc']:.3f}"
         console.print(f"{level}: mean CCC {ccc} on {metrics['clips']} clips")
+    for level in figures["not_run"]:
+        console.print(f"{level}: not run", style="yellow")
     verdict = figures["verdict"]
     console.print("pass" if verdict["pass"] else f"FAIL: {'; '.join(verdict['reasons'])}", markup=False)

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import h5py
+import nir
 import numpy as np
 import pytest
 import torch
@@ -173,11 +174,57 @@ def test_a_program_of_another_schema_is_refused(made: Path, tmp_path: Path) -> N
     assert "schema 99" in refused("check", path)
 
 
-def test_a_network_with_a_layer_the_chip_lacks_is_refused(made: Path, tmp_path: Path) -> None:
+def test_a_network_with_a_layer_the_chip_lacks_is_refused(made: Path, spot_store: Path, tmp_path: Path) -> None:
     out = tmp_path / "chip.h5"
-    line = refused("convert", made / "speck2f.nir", "--target", "loihi2", "--out", out, "--data", made / "square.npz")
-    assert "square.npz" in line or "Loihi has no" in line
+    line = refused("convert", made / "speck2f.nir", "--target", "loihi2", "--out", out, "--data", spot_store)
+    assert "conv1: Loihi has no" in line
+    graph = nir.read(made / "loihi2.nir")
+    graph.nodes["conv1"] = nir.Threshold(threshold=np.ones((4, 8, 8)))
+    nir.write(tmp_path / "odd.nir", graph)
+    line = refused("convert", tmp_path / "odd.nir", "--target", "loihi2", "--out", out, "--data", spot_store)
+    assert "node conv1 is a Threshold" in line
+    assert "store it was trained on" in refused("convert", made / "loihi2.nir", "--target", "loihi2", "--out", out)
     assert not out.exists()
+
+
+def test_from_network_to_certificate(made: Path, spot_store: Path, tmp_path: Path) -> None:
+    """convert, check, verify and energy in a row, on both chips, as a user types them."""
+    for target in TARGETS:
+        model, chip, certificate = made / f"{target}.nir", tmp_path / f"{target}.h5", tmp_path / f"{target}.json"
+        steps = (
+            ("convert", model, "--target", target, "--out", chip, "--data", spot_store),
+            ("check", chip),
+            ("verify", chip, "--reference", model, "--data", spot_store, "--out", certificate, "--vendor-clips", 0),
+            ("energy", chip, "--data", spot_store),
+        )
+        for step in steps:
+            done = neuva(*step)
+            assert done.returncode == 0 or step[0] == "verify", done.stderr  # untrained: its CCC may fall
+        figures = json.loads(certificate.read_text())
+        assert figures["not_run"] == ["lava" if target == "loihi2" else "sinabs"]
+        assert all(pair["ok"] for pair in figures["fidelity"])
+
+
+def test_a_run_does_not_write_over_its_input(made: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "square.h5"
+    assert neuva("events", "convert", made / "square.npz", copy).returncode == 0
+    assert "another name" in refused("run", made / "loihi2.h5", copy, "--out", copy)
+    assert "trace is an .h5 file" in refused("run", made / "loihi2.h5", copy, "--out", tmp_path / "trace.csv")
+    assert neuva("events", "info", copy).returncode == 0
+
+
+def test_a_folder_for_a_file_is_refused(made: Path, tmp_path: Path) -> None:
+    assert "is a folder" in refused("data", "show", "-o", tmp_path)
+    assert "cannot be read" in refused("train", tmp_path)
+    (tmp_path / "file").touch()
+    assert "no folder can be made" in refused("demo", "--size", "smallest", "--out", tmp_path / "file")
+
+
+def test_a_stray_time_stamp_is_refused(made: Path, tmp_path: Path) -> None:
+    array = moving_square().array.copy()
+    array["t"][-1] += 10**12
+    write_events(tmp_path / "stray.npz", Events(array, (80, 60)))
+    assert "a time stamp is wrong" in refused("run", made / "loihi2.h5", tmp_path / "stray.npz")
 
 
 def test_a_place_the_program_cannot_run_on_is_refused(made: Path, tmp_path: Path) -> None:
