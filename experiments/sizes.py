@@ -25,7 +25,7 @@ class DemoSize:
 
 
 SIZES = {
-    "default": DemoSize(SyntheticSpec(), steps=800, batch=16, window_steps=60, clips=12, vendor_clips=4, judged=True),
+    "default": DemoSize(SyntheticSpec(), steps=800, batch=16, window_steps=60, clips=36, vendor_clips=4, judged=True),
     "smallest": DemoSize(
         SyntheticSpec(identities=(4, 2, 2), clips=(8, 2, 4), seconds=2.0),
         steps=24,
