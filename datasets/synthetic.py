@@ -83,6 +83,10 @@ def _made(
     pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_leave_stopping_to_the_parent)
     try:
         yield from pool.map(make_sample, [spec for _, _, spec in clips], [model] * len(clips), chunksize=4)
+    except BaseException:
+        for worker in multiprocessing.active_children():  # at once: waiting for their clips invites a second Ctrl-C
+            worker.terminate()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
 

@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from experiments.commands.events import Sensor, sensor_size
-from experiments.commands.options import Json, console, print_json, progress
+from experiments.commands.options import Json, console, keep_inputs, print_json, progress
 from neuva import NeuvaError
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ def convert(
     from conversion.graph import save_nir
     from experiments import pipeline
 
+    keep_inputs(out, model, *([data] if data else []), *([nir] if nir else []))
+    keep_inputs(nir, model)
     net = pipeline.load_model(model)
     checked = pipeline.convert(net, target, pipeline.calibration_input(net, data or pipeline.training_store(model)))
     checked.program.save(out)
@@ -85,8 +87,7 @@ def run(
 
     if out is not None and out.suffix != ".h5":
         raise NeuvaError(f"{out}: a trace is an .h5 file; its .csv and .png go beside it")
-    if out in (events, program):
-        raise NeuvaError(f"{out}: is the run's own input: give the trace another name")
+    keep_inputs(out, events, program)
     loaded = ChipProgram.load(program)
     recording = open_recording(events, clip, sensor_size(sensor))
     given = prepare(recording, loaded)
@@ -119,6 +120,7 @@ def verify(
     from hardware.check import check as examine
     from hardware.program import ChipProgram
 
+    keep_inputs(out, program, reference, data)
     loaded, net = ChipProgram.load(program), pipeline.load_model(reference)
     pipeline.require_same_network(loaded, net, reference)
     chosen = pipeline.spread_clips(Cut.of(net.spec), data, split, clips)

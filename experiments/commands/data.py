@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from experiments.commands.options import console, progress, stoppable
+from experiments.commands.options import console, keep_inputs, progress, stoppable
 from neuva import NeuvaError
 
 app = typer.Typer(help="Make a data set's store, and look at one.", no_args_is_help=True)
@@ -69,6 +69,7 @@ def simulate(
     """
     from experiments.simulation import simulate_video
 
+    keep_inputs(out, video)
     with progress("simulating", unit="frames") as update:
         events, seconds = simulate_video(video, out, preset=preset, height=height, fps=fps, seed=seed, progress=update)
     width, high = events.sensor_size

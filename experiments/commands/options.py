@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
+
+from neuva import NeuvaError
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
 
@@ -48,6 +51,16 @@ def stoppable(goes_on: str) -> Iterator[None]:
     except KeyboardInterrupt as error:
         progress_console.print(f"stopped; {goes_on}", markup=False)
         raise typer.Exit(130) from error
+
+
+def keep_inputs(out: Path | None, *inputs: Path) -> None:
+    """Refuse to write over what is read.
+
+    Raises:
+        NeuvaError: if `out` is one of the inputs, by whatever path.
+    """
+    if out is not None and any(out.resolve() == each.resolve() for each in inputs):
+        raise NeuvaError(f"{out}: is the command's own input: give the output another name")
 
 
 def print_json(values: Any) -> None:

@@ -27,7 +27,9 @@ def train(
 
     settings = load_config(config)
     folder = out or Path("runs") / config.stem
-    goes_on = f"`neuva train {config} --resume` goes on from the last of {VALIDATIONS} saves"
+    goes_on = (
+        f"`neuva train {config} --out {folder} --resume` goes on from the newest of its {VALIDATIONS} saves, if any"
+    )
     with stoppable(goes_on), progress("reading clips", "steps") as update:
         trained = fit(settings, folder, resume=resume, progress=update)
     console.print(
