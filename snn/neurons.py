@@ -63,21 +63,25 @@ def initial_state(x: torch.Tensor) -> State:
     return zero, zero
 
 
-def define(neuron: Neuron, x: torch.Tensor, state: State | None = None) -> tuple[torch.Tensor, State]:
+def define(
+    neuron: Neuron, x: torch.Tensor, state: State | None = None, decays: torch.Tensor | None = None
+) -> tuple[torch.Tensor, State]:
     """Run a population over time in plain PyTorch: the definition that every kernel is tested against.
 
     Args:
         x: input current [T, B, ...].
         state: (u, v) to start from, or None for zero.
+        decays: [2], alpha and beta in place of the neuron's own, where they are learnt.
 
     Returns:
         Spikes [T, B, ...] and the state after the last step.
     """
     u, v = initial_state(x) if state is None else state
+    alpha, beta = (neuron.alpha, neuron.beta) if decays is None else decays
     spikes = []
     for current in x.unbind(0):  # indexing x[t] instead would make backward grow with T squared
-        u = neuron.alpha * u + current
-        v = neuron.beta * v + u
+        u = alpha * u + current
+        v = beta * v + u
         s = _Spike.apply(v, neuron)
         fired = s.detach()
         v = v * (1 - fired.clamp(max=1)) if neuron.reset == "zero" else v - fired * neuron.threshold

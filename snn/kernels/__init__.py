@@ -10,70 +10,87 @@ import numpy as np
 import torch
 
 from snn.kernels import cpu
-from snn.neurons import Neuron, State, define, initial_state
+from snn.neurons import Neuron, State, define
 from snn.surrogates import SURROGATES
 
 
-def run(neuron: Neuron, x: torch.Tensor, state: State | None = None) -> tuple[torch.Tensor, State]:
+def run(
+    neuron: Neuron, x: torch.Tensor, state: State | None = None, decays: torch.Tensor | None = None
+) -> tuple[torch.Tensor, State]:
     """Spikes [T, B, ...] for the input current x [T, B, ...], and the state (u, v) after the last step.
 
     The equation is `Neuron`'s. State may be carried from call to call (streaming) with the result of one long call.
+
+    Args:
+        decays: [2], alpha and beta in place of the neuron's own, where they are learnt.
     """
     if x.device.type != "cpu" or x.dtype not in (torch.float32, torch.float64):
-        return define(neuron, x, state)
-    u, v = initial_state(x) if state is None else state
-    spikes, u, v = _CpuKernel.apply(x, u, v, neuron)
+        return define(neuron, x, state, decays)
+    u, v = (None, None) if state is None else state
+    spikes, u, v = _CpuKernel.apply(x, u, v, decays, neuron)
     return spikes, (u, v)
 
 
 class _CpuKernel(torch.autograd.Function):
-    """One autograd node over all T."""
+    """One autograd node over all T. What is absent (None) is zero: filling it would cost as much as the kernel."""
 
     @staticmethod
     def forward(  # type: ignore[no-untyped-def]
-        ctx, x: torch.Tensor, u: torch.Tensor, v: torch.Tensor, neuron: Neuron
+        ctx,
+        x: torch.Tensor,
+        u0: torch.Tensor | None,
+        v0: torch.Tensor | None,
+        decays: torch.Tensor | None,
+        neuron: Neuron,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         flat = x.detach().contiguous().view(len(x), -1)
-        u, v = u.detach().clone(), v.detach().clone()
         membrane, spikes = torch.empty_like(flat), torch.empty_like(flat)
-        number = flat.numpy().dtype.type  # constants in the tensor's own precision, as torch rounds them
-        low = -np.inf if neuron.low is None else neuron.low
-        constants = (number(neuron.alpha), number(neuron.beta), number(neuron.threshold))
-        cpu.forward(
-            flat.numpy(),
-            u.view(-1).numpy(),
-            v.view(-1).numpy(),
-            *constants,
-            neuron.reset == "zero",
-            number(low),
-            neuron.multi_spike,
-            membrane.numpy(),
-            spikes.numpy(),
-        )
-        ctx.save_for_backward(membrane, spikes)
-        ctx.neuron, ctx.constants, ctx.low, ctx.shape = neuron, constants, number(low), x.shape
-        return spikes.view(x.shape), u, v
+        u, v = torch.empty_like(flat[0]), torch.empty_like(flat[0])
+        begin = _array(u0, flat), _array(v0, flat)
+        constants = _constants(neuron, decays, flat)
+        outputs = (part.numpy() for part in (u, v, membrane, spikes))
+        cpu.forward(flat.numpy(), *begin, *constants, *outputs)
+        ctx.save_for_backward(membrane)
+        ctx.set_materialize_grads(False)
+        ctx.neuron, ctx.constants, ctx.shape, ctx.begin = neuron, constants, x.shape, begin
+        return spikes.view(x.shape), u.view(x.shape[1:]), v.view(x.shape[1:])
 
     @staticmethod
     def backward(  # type: ignore[no-untyped-def]
-        ctx, grad_spikes: torch.Tensor, grad_u: torch.Tensor, grad_v: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, None]:
-        membrane, spikes = ctx.saved_tensors
-        neuron: Neuron = ctx.neuron
-        gu, gv = grad_u.contiguous().clone(), grad_v.contiguous().clone()
-        grad_x = torch.empty_like(membrane)
-        cpu.backward(  # type: ignore[call-arg]
-            grad_spikes.contiguous().view(membrane.shape).numpy(),
+        ctx, grad_spikes: torch.Tensor | None, grad_u: torch.Tensor | None, grad_v: torch.Tensor | None
+    ) -> tuple[torch.Tensor | None, ...]:
+        (membrane,) = ctx.saved_tensors
+        end = _array(grad_u, membrane), _array(grad_v, membrane)
+        grad_x, gu, gv = torch.empty_like(membrane), torch.empty_like(membrane[0]), torch.empty_like(membrane[0])
+        grad_spikes = torch.zeros_like(membrane) if grad_spikes is None else grad_spikes.contiguous()
+        cpu.backward(
+            grad_spikes.view(membrane.shape).numpy(),
+            *end,
             membrane.numpy(),
-            spikes.numpy(),
             *ctx.constants,
-            neuron.reset == "zero",
-            ctx.low,
-            neuron.multi_spike,
-            SURROGATES.index(neuron.surrogate),
-            membrane.numpy().dtype.type(neuron.width),
-            gu.view(-1).numpy(),
-            gv.view(-1).numpy(),
-            grad_x.numpy(),
+            SURROGATES.index(ctx.neuron.surrogate),
+            membrane.numpy().dtype.type(ctx.neuron.width),
+            *(part.numpy() for part in (gu, gv, grad_x)),
         )
-        return grad_x.view(ctx.shape), gu, gv, None
+        grad_decays = None
+        if ctx.needs_input_grad[3]:
+            sums = cpu.decay_gradients(grad_x.numpy(), membrane.numpy(), *ctx.begin, *ctx.constants, end[0])
+            grad_decays = torch.from_numpy(sums).to(grad_x.dtype)
+        start = (
+            part.view(ctx.shape[1:]) if needed else None
+            for part, needed in zip((gu, gv), ctx.needs_input_grad[1:3], strict=True)
+        )
+        return grad_x.view(ctx.shape), *start, grad_decays, None
+
+
+def _array(part: torch.Tensor | None, like: torch.Tensor) -> np.ndarray:
+    """A population's values as a flat array, empty for none."""
+    return like.new_empty(0).numpy() if part is None else part.detach().contiguous().view(-1).numpy()
+
+
+def _constants(neuron: Neuron, decays: torch.Tensor | None, like: torch.Tensor) -> tuple:
+    """alpha, beta, threshold, zero reset, low, multi spike: in the tensor's own precision, as torch rounds them."""
+    number = like.numpy().dtype.type
+    pair = (neuron.alpha, neuron.beta) if decays is None else decays.detach().tolist()
+    low = -np.inf if neuron.low is None else neuron.low
+    return *map(number, (*pair, neuron.threshold)), neuron.reset == "zero", number(low), neuron.multi_spike

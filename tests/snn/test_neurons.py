@@ -70,6 +70,20 @@ def test_cpu_kernel_equals_the_definition(neuron: Neuron) -> None:
     assert torch.allclose(slow.grad, fast.grad, rtol=1e-5, atol=1e-5 * slow.grad.abs().max().item())
 
 
+@pytest.mark.parametrize("neuron", ALL, ids=str)
+def test_gradients_of_learnt_decays_equal_the_definition(neuron: Neuron) -> None:
+    begin = tuple(currents(k, torch.float64)[0] for k in (4, 5))
+    grads = [currents(k, torch.float64) for k in (1, 2, 3)]
+    found = []
+    for run in (define, kernels.run):
+        decays = torch.tensor([0.6, 0.85], dtype=torch.float64, requires_grad=True)
+        spikes, (u, v) = run(neuron, currents(dtype=torch.float64), begin, decays)
+        ((spikes * grads[0]).sum() + (u * grads[1][0]).sum() + (v * grads[2][0]).sum()).backward()
+        found.append(decays.grad)
+    assert torch.allclose(*found, rtol=1e-9)
+    assert not torch.allclose(found[0], found[0].flip(0), rtol=1e-5)
+
+
 def test_a_kernel_without_the_reset_would_be_noticed() -> None:
     x = currents().abs()
     assert not torch.equal(define(Neuron(), x)[0], kernels.run(Neuron(reset="subtract"), x)[0])
