@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import torch
 from torch import nn
 
+from neuva import NeuvaError
 from snn import kernels
 from snn.neurons import Neuron, State
 
@@ -18,11 +22,38 @@ class Spiking(nn.Module):
         synapse: nn.Conv2d or nn.Linear.
         neuron: the population's equation and constants.
         pool: side of the square window whose spikes are added (1: none).
+        learn: which of the neuron's decays ("alpha", "beta") are learnt, through their logits; one number a population.
+
+    Raises:
+        NeuvaError: if a decay to be learnt does not start inside (0, 1).
     """
 
-    def __init__(self, synapse: nn.Conv2d | nn.Linear, neuron: Neuron, pool: int = 1) -> None:
+    def __init__(
+        self, synapse: nn.Conv2d | nn.Linear, neuron: Neuron, pool: int = 1, learn: Sequence[str] = ()
+    ) -> None:
         super().__init__()
-        self.synapse, self.neuron, self.pool = synapse, neuron, pool
+        self.synapse, self.pool, self._neuron = synapse, pool, neuron
+        self.logits = nn.ParameterDict()
+        for name in learn:
+            start = getattr(neuron, name)
+            if not 0 < start < 1:
+                raise NeuvaError(f"{name} = {start} cannot be learnt: start it between 0 and 1, or leave it fixed")
+            self.logits[name] = nn.Parameter(torch.logit(torch.tensor(start)))
+
+    @property
+    def neuron(self) -> Neuron:
+        """The population's equation, with the decays as they are now."""
+        return replace(self._neuron, **{name: torch.sigmoid(logit).item() for name, logit in self.logits.items()})
+
+    @property
+    def decays(self) -> torch.Tensor | None:
+        """[2], alpha and beta, None where neither is learnt."""
+        if not self.logits:
+            return None
+        like = next(iter(self.logits.values()))
+        fixed = {name: like.new_tensor(getattr(self._neuron, name)) for name in ("alpha", "beta")}
+        learnt = {name: torch.sigmoid(logit) for name, logit in self.logits.items()}
+        return torch.stack(list({**fixed, **learnt}.values()))
 
     def current(self, x: torch.Tensor) -> torch.Tensor:
         """Input current [T, B, C, H, W] of the population, all steps in one call."""
@@ -42,7 +73,7 @@ class Spiking(nn.Module):
     def fire(self, current: torch.Tensor, state: State | None = None) -> tuple[torch.Tensor, State]:
         """Spikes of the population for its input current, and the state (channels last, [B, H, W, C])."""
         # the convolution gives channels-last memory; neurons are elementwise, so they run in that order
-        spikes, state = kernels.run(self.neuron, current.movedim(2, -1), state)
+        spikes, state = kernels.run(self._neuron, current.movedim(2, -1), state, self.decays)
         return spikes.movedim(-1, 2), state
 
     def send(self, spikes: torch.Tensor) -> torch.Tensor:

@@ -11,10 +11,12 @@ from torchmetrics.functional import concordance_corrcoef, mean_squared_error, pe
 
 @dataclass(frozen=True)
 class AffectMetrics:
-    """CCC, PCC and RMSE of valence and arousal on the [-1, 1] scale.
+    """CCC, PCC, RMSE, SAGR and ICC of valence and arousal on the [-1, 1] scale.
 
-    None where undefined: CCC where labels are constant, PCC where labels or estimates are. Constant estimates of
-    labels that vary have CCC 0.
+    sagr: share of estimates whose sign is the label's (Nicolaou et al. 2011), sign(0) = 0: a label of 0 agrees with
+    an estimate of exactly 0 alone. icc: ICC(3, 1) (Shrout and Fleiss 1979), the label and the estimate as two raters.
+    None where undefined: CCC and ICC where labels are constant, PCC where labels or estimates are. Constant estimates
+    of labels that vary have CCC 0.
     """
 
     ccc_valence: float | None
@@ -23,6 +25,10 @@ class AffectMetrics:
     pcc_arousal: float | None
     rmse_valence: float
     rmse_arousal: float
+    sagr_valence: float
+    sagr_arousal: float
+    icc_valence: float | None
+    icc_arousal: float | None
     estimates: int
 
     @property
@@ -49,7 +55,18 @@ def affect_metrics(prediction: np.ndarray, target: np.ndarray, mask: np.ndarray 
     ccc = [_ccc(p[:, k], t[:, k]) for k in (0, 1)]
     pcc = [float(pearson_corrcoef(p[:, k], t[:, k])) if _vary(p[:, k], t[:, k]) else None for k in (0, 1)]
     rmse = [float(mean_squared_error(p[:, k].contiguous(), t[:, k].contiguous(), squared=False)) for k in (0, 1)]
-    return AffectMetrics(ccc[0], ccc[1], pcc[0], pcc[1], rmse[0], rmse[1], len(t))
+    sagr = (torch.sign(p) == torch.sign(t)).double().mean(0).tolist()
+    icc = [_icc(p[:, k], t[:, k]) if _vary(t[:, k]) else None for k in (0, 1)]
+    return AffectMetrics(*ccc, *pcc, *rmse, *sagr, *icc, len(t))
+
+
+def _icc(prediction: torch.Tensor, target: torch.Tensor) -> float:
+    """ICC(3, 1) = (B - E) / (B + E) of two raters: B mean square between targets, E the residual one.
+
+    With s = p + t and d = p - t, B = var(s) / 2 and E = var(d) / 2, sample variances.
+    """
+    between, residual = (prediction + target).var() / 2, (prediction - target).var() / 2
+    return float((between - residual) / (between + residual))
 
 
 def _vary(*columns: torch.Tensor) -> bool:

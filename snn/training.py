@@ -97,9 +97,10 @@ class AffectTraining(lightning.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """AdamW with a one-cycle cosine."""
-        optimizer = torch.optim.AdamW(
-            self.net.parameters(), lr=self.recipe.learning_rate, weight_decay=self.recipe.weight_decay
-        )
+        weights = [parameter for parameter in self.net.parameters() if parameter.ndim > 1]
+        rest = [parameter for parameter in self.net.parameters() if parameter.ndim <= 1]  # decaying a logit has no sense
+        groups = [{"params": weights, "weight_decay": self.recipe.weight_decay}, {"params": rest, "weight_decay": 0.0}]
+        optimizer = torch.optim.AdamW(groups, lr=self.recipe.learning_rate)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer, max_lr=self.recipe.learning_rate, total_steps=self.recipe.steps + 1, pct_start=0.05
         )

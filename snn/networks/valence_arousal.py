@@ -20,6 +20,7 @@ class LayerSpec:
     """One spiking layer: a convolution ("conv") or a fully connected layer ("dense") onto `channels` neurons a place.
 
     kernel, stride, padding, dilation: (y, x). pool: side of the sum-pooling window of its spikes.
+    learn: decays of the neuron that are learnt ("alpha", "beta"), from the neuron's own as start.
     """
 
     kind: Literal["conv", "dense"]
@@ -32,6 +33,7 @@ class LayerSpec:
     groups: int = 1
     bias: bool = False
     pool: int = 1
+    learn: tuple[Literal["alpha", "beta"], ...] = ()
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> LayerSpec:
@@ -169,7 +171,7 @@ def _build(layer: LayerSpec, shape: tuple[int, int, int], index: int) -> tuple[S
     out = (layer.channels, height // layer.pool, width // layer.pool)
     if min(out) < 1:
         raise NeuvaError(f"layer {index + 1}: nothing is left of {shape}: use a smaller kernel, stride or pooling")
-    return Spiking(synapse, layer.neuron, layer.pool), out
+    return Spiking(synapse, layer.neuron, layer.pool, layer.learn), out
 
 
 @torch.no_grad()

@@ -113,6 +113,44 @@ def test_metrics_are_pooled_and_undefined_ones_said() -> None:
     assert metrics.ccc_valence is not None
     assert metrics.ccc_valence < 0.9
     assert metrics.rmse_arousal == pytest.approx(np.sqrt(np.mean((t[:, 1] / 2) ** 2)))
+    assert metrics.sagr_valence == 1
     constant = np.column_stack([np.full(40, 0.3), t[:, 1]])
     assert affect_metrics(t, constant).ccc_valence is None
     assert affect_metrics(t, constant).ccc is None
+
+
+def test_icc_equals_the_analysis_of_variance_and_sagr_its_zero_rule() -> None:
+    rng = np.random.default_rng(0)
+    t = rng.uniform(-1, 1, (50, 2))
+    p = 0.6 * t + rng.normal(0, 0.3, t.shape) + 0.2
+    metrics = affect_metrics(p, t)
+    ratings = np.column_stack([p[:, 0], t[:, 0]])  # two-way, raters fixed: Shrout and Fleiss's case 3
+    rows, columns = ratings.mean(1, keepdims=True), ratings.mean(0, keepdims=True)
+    between = 2 * ((rows - ratings.mean()) ** 2).sum() / 49
+    residual = ((ratings - rows - columns + ratings.mean()) ** 2).sum() / 49
+    assert metrics.icc_valence == pytest.approx((between - residual) / (between + residual))
+    assert metrics.icc_valence != pytest.approx(metrics.ccc_valence, abs=0.01)  # the offset counts in one alone
+    zero = affect_metrics(np.array([[0.1, 0.0], [0.2, 0.1]]), np.array([[0.0, 0.0], [0.1, -0.1]]))
+    assert (zero.sagr_valence, zero.sagr_arousal) == (0.5, 0.5)
+
+
+def test_learnt_decays_move_and_travel_with_the_network() -> None:
+    spec = NetworkSpec("loihi", (LayerSpec("dense", 6, Neuron(0.5, 0.9), learn=("alpha", "beta")),), (2, 4, 4))
+    net = ValenceArousalNet(spec)
+    x = (torch.rand(20, 3, 2, 4, 4, generator=torch.Generator().manual_seed(0)) < 0.5).float()
+    optimiser = torch.optim.SGD(net.parameters(), lr=1.0)
+    net(x).sum().backward()
+    optimiser.step()
+    neuron = net.layers[0].neuron
+    assert 0 < neuron.alpha < 1
+    assert 0 < neuron.beta < 1
+    assert (neuron.alpha, neuron.beta) != (0.5, 0.9)
+    fixed = LayerSpec("dense", 6, neuron)
+    twin = ValenceArousalNet(NetworkSpec("loihi", (fixed,), (2, 4, 4)))
+    twin.load_state_dict({k: v for k, v in net.state_dict().items() if "logits" not in k})
+    assert torch.equal(twin(x), net(x))
+
+
+def test_a_decay_of_one_cannot_be_learnt() -> None:
+    with pytest.raises(NeuvaError, match="beta = 1.0 cannot be learnt"):
+        ValenceArousalNet(NetworkSpec("speck", (LayerSpec("dense", 2, Neuron(), learn=("beta",)),), (2, 4, 4)))
