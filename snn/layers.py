@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import nn
@@ -43,7 +44,8 @@ class Spiking(nn.Module):
     @property
     def neuron(self) -> Neuron:
         """The population's equation, with the decays as they are now."""
-        return replace(self._neuron, **{name: torch.sigmoid(logit).item() for name, logit in self.logits.items()})
+        learnt: dict[str, Any] = {name: torch.sigmoid(logit).item() for name, logit in self.logits.items()}
+        return replace(self._neuron, **learnt)
 
     @property
     def decays(self) -> torch.Tensor | None:

@@ -57,7 +57,7 @@ def affect_metrics(prediction: np.ndarray, target: np.ndarray, mask: np.ndarray 
     rmse = [float(mean_squared_error(p[:, k].contiguous(), t[:, k].contiguous(), squared=False)) for k in (0, 1)]
     sagr = (torch.sign(p) == torch.sign(t)).double().mean(0).tolist()
     icc = [_icc(p[:, k], t[:, k]) if _vary(t[:, k]) else None for k in (0, 1)]
-    return AffectMetrics(*ccc, *pcc, *rmse, *sagr, *icc, len(t))
+    return AffectMetrics(ccc[0], ccc[1], pcc[0], pcc[1], rmse[0], rmse[1], sagr[0], sagr[1], icc[0], icc[1], len(t))
 
 
 def _icc(prediction: torch.Tensor, target: torch.Tensor) -> float:

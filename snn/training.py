@@ -98,7 +98,7 @@ class AffectTraining(lightning.LightningModule):
     def configure_optimizers(self) -> Any:
         """AdamW with a one-cycle cosine."""
         weights = [parameter for parameter in self.net.parameters() if parameter.ndim > 1]
-        rest = [parameter for parameter in self.net.parameters() if parameter.ndim <= 1]  # decaying a logit has no sense
+        rest = [parameter for parameter in self.net.parameters() if parameter.ndim <= 1]  # logits, biases
         groups = [{"params": weights, "weight_decay": self.recipe.weight_decay}, {"params": rest, "weight_decay": 0.0}]
         optimizer = torch.optim.AdamW(groups, lr=self.recipe.learning_rate)
         schedule = torch.optim.lr_scheduler.OneCycleLR(

@@ -63,7 +63,7 @@ class _CpuKernel(torch.autograd.Function):
         end = _array(grad_u, membrane), _array(grad_v, membrane)
         grad_x, gu, gv = torch.empty_like(membrane), torch.empty_like(membrane[0]), torch.empty_like(membrane[0])
         grad_spikes = torch.zeros_like(membrane) if grad_spikes is None else grad_spikes.contiguous()
-        cpu.backward(
+        cpu.backward(  # type: ignore[call-arg]
             grad_spikes.view(membrane.shape).numpy(),
             *end,
             membrane.numpy(),
@@ -74,7 +74,7 @@ class _CpuKernel(torch.autograd.Function):
         )
         grad_decays = None
         if ctx.needs_input_grad[3]:
-            sums = cpu.decay_gradients(grad_x.numpy(), membrane.numpy(), *ctx.begin, *ctx.constants, end[0])
+            sums = cpu.decay_gradients(grad_x.numpy(), membrane.numpy(), *ctx.begin, *ctx.constants, end[0])  # type: ignore[call-arg]
             grad_decays = torch.from_numpy(sums).to(grad_x.dtype)
         start = (
             part.view(ctx.shape[1:]) if needed else None

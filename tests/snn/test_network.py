@@ -152,5 +152,5 @@ def test_learnt_decays_move_and_travel_with_the_network() -> None:
 
 
 def test_a_decay_of_one_cannot_be_learnt() -> None:
-    with pytest.raises(NeuvaError, match="beta = 1.0 cannot be learnt"):
+    with pytest.raises(NeuvaError, match=r"beta = 1\.0 cannot be learnt"):
         ValenceArousalNet(NetworkSpec("speck", (LayerSpec("dense", 2, Neuron(), learn=("beta",)),), (2, 4, 4)))
