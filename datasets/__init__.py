@@ -1,6 +1,7 @@
 """Events of faces: in memory, in files and stores, simulated from video, and as data sets with labels.
 
-`Events` and `Sample` are what everything here hands on; the rest is imported when it is first asked for.
+`Events` and `Sample` are what everything here hands on. Each name is imported when it is first asked for, so that a
+command's help need not wait for compilers.
 """
 
 from __future__ import annotations
@@ -8,17 +9,18 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from datasets.events import Events
-from datasets.sample import Sample
-
 if TYPE_CHECKING:
+    from datasets.events import Events
     from datasets.files import describe, read_events, write_events
+    from datasets.sample import Sample
     from datasets.store import EventStore, StoreWriter
 
 __all__ = ["EventStore", "Events", "Sample", "StoreWriter", "describe", "read_events", "write_events"]
 
 _LATER = {
     "EventStore": "datasets.store",
+    "Events": "datasets.events",
+    "Sample": "datasets.sample",
     "StoreWriter": "datasets.store",
     "describe": "datasets.files",
     "read_events": "datasets.files",

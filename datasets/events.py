@@ -6,6 +6,7 @@ import logging
 from dataclasses import dataclass
 
 import numpy as np
+from numba import from_dtype, int64, njit, types, uint8, uint16
 
 from neuva import NeuvaError
 
@@ -13,6 +14,9 @@ log = logging.getLogger(__name__)
 
 EVENT_DTYPE = np.dtype([("t", np.int64), ("x", np.int16), ("y", np.int16), ("p", np.int8)])
 """t: microseconds of the recording's own clock; x right, y down from the top left; p: 1 ON, 0 OFF."""
+
+BEGINNING = -(2**63)
+"""The earliest time there is, in microseconds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,27 +29,17 @@ class Events:
     Two streams are equal if all their events and their sensor sizes are.
 
     Raises:
-        NeuvaError: names the first row that breaks a rule; `repaired` sorts and drops instead.
+        NeuvaError: names the first row that breaks a rule; `from_columns(..., repair=True)` sorts and drops instead.
     """
 
     array: np.ndarray
     sensor_size: tuple[int, int]
 
     def __post_init__(self) -> None:
-        if self.array.dtype != EVENT_DTYPE:
-            raise NeuvaError(
-                f"events have the fields {self.array.dtype}; needed {EVENT_DTYPE}: build them with Events.from_columns"
-            )
         width, height = (int(side) for side in self.sensor_size)
         object.__setattr__(self, "sensor_size", (width, height))
-        if width < 1 or height < 1:
-            raise NeuvaError(f"sensor size {width}x{height} is not a sensor: both sides must be at least 1")
-        problem = _first_problem(self.array, self.sensor_size)
-        if problem is not None:
-            raise NeuvaError(f"{problem}: read with repair=True to sort and drop such events")
-        frozen = self.array.view()  # a view: the caller's own array stays writeable
-        frozen.flags.writeable = False
-        object.__setattr__(self, "array", frozen)
+        check(self.array, self.sensor_size)
+        object.__setattr__(self, "array", _frozen(self.array))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Events):
@@ -77,16 +71,22 @@ class Events:
             raise NeuvaError(
                 "columns differ in length: " + ", ".join(f"{name} {len(column)}" for name, column in columns.items())
             )
-        if repair:
-            columns = _repair(columns, sensor_size)
-        array = np.empty(len(columns["t"]), EVENT_DTYPE)
-        for name, column in columns.items():
-            narrow = np.iinfo(EVENT_DTYPE[name])
-            if column.size and (column.min() < narrow.min or column.max() > narrow.max):
-                row = int(np.argmax((column < narrow.min) | (column > narrow.max)))
-                raise NeuvaError(f"event {row}: {name} = {column[row]} is out of range")
-            array[name] = column
+        if not repair:
+            return cls(_narrowed(columns), sensor_size)
+        keep = inside(columns, sensor_size)
+        array, moved = time_sorted(_narrowed({name: column[keep] for name, column in columns.items()}))
+        dropped = int(np.count_nonzero(~keep))
+        if dropped or moved:
+            log.warning("repaired events: %d dropped, %d steps back in time sorted", dropped, moved)
         return cls(array, sensor_size)
+
+    @classmethod
+    def unchecked(cls, array: np.ndarray, sensor_size: tuple[int, int]) -> Events:
+        """Events that are known to keep the rules, because `check` went over them or they are a part of such."""
+        events = object.__new__(cls)
+        object.__setattr__(events, "sensor_size", sensor_size)
+        object.__setattr__(events, "array", _frozen(array))
+        return events
 
     @classmethod
     def empty(cls, sensor_size: tuple[int, int]) -> Events:
@@ -107,9 +107,79 @@ class Events:
         return int(self.array["t"][-1]) if len(self.array) else 0
 
     def between(self, start: int, stop: int) -> Events:
-        """The events with start <= t < stop (microseconds); a view, nothing is copied."""
+        """The events with start <= t < stop (microseconds); a view, nothing is copied or checked again."""
         first, last = np.searchsorted(self.array["t"], [start, stop])
-        return Events(self.array[first:last], self.sensor_size)
+        return Events.unchecked(self.array[first:last], self.sensor_size)
+
+
+def check(array: np.ndarray, sensor_size: tuple[int, int], *, first_row: int = 0, after: int = BEGINNING) -> None:
+    """Go over events once: t never runs backwards, x and y lie inside the sensor, p is 0 or 1.
+
+    first_row: number of the first event in messages. after: time of the event before it, in microseconds.
+
+    Raises:
+        NeuvaError: names the first row that breaks a rule.
+    """
+    if array.dtype != EVENT_DTYPE:
+        raise NeuvaError(
+            f"events have the fields {array.dtype}; needed {EVENT_DTYPE}: build them with Events.from_columns"
+        )
+    width, height = sensor_size
+    if width < 1 or height < 1:
+        raise NeuvaError(f"sensor size {width}x{height} is not a sensor: both sides must be at least 1")
+    row = _first_bad(np.ascontiguousarray(array), width, height, after)
+    if row >= 0:
+        before = int(array["t"][row - 1]) if row else after
+        problem = _problem(array[row], sensor_size, before)
+        raise NeuvaError(f"event {first_row + row}: {problem}: read with repair=True to sort and drop such events")
+
+
+def inside(columns: np.ndarray | dict[str, np.ndarray], sensor_size: tuple[int, int]) -> np.ndarray:
+    """Bool [N]: the event lies inside the sensor and its p is 0 or 1."""
+    good = np.ones(len(columns["t"]), bool)
+    for name, limit in (("x", sensor_size[0]), ("y", sensor_size[1]), ("p", 2)):
+        good &= (columns[name] >= 0) & (columns[name] < limit)
+    return good
+
+
+def time_sorted(array: np.ndarray) -> tuple[np.ndarray, int]:
+    """Events in order of t (those of one t keep theirs), and how many steps back in time there were."""
+    t = array["t"]
+    moved = int(np.count_nonzero(t[1:] < t[:-1]))
+    return (array[np.argsort(t, kind="stable")] if moved else array), moved
+
+
+_FROZEN_EVENTS = types.Array(from_dtype(EVENT_DTYPE), 1, "C", readonly=True)
+
+
+@njit(int64(_FROZEN_EVENTS, int64, int64, int64), cache=True)  # compiled at import: no first call waits for it
+def _first_bad(array: np.ndarray, width: int, height: int, after: int) -> int:
+    """Row of the first event that breaks a rule, -1 if none does."""
+    bad, before = False, after
+    for event in array:  # without a branch, so nearly as fast as memory; below 0 is far above without a sign
+        bad |= (event.t < before) | (uint16(event.x) >= width) | (uint16(event.y) >= height) | (uint8(event.p) > 1)
+        before = event.t
+    if not bad:
+        return -1
+    for row, event in enumerate(array):
+        if event.t < after or not (0 <= event.x < width and 0 <= event.y < height and 0 <= event.p <= 1):
+            return row
+        after = event.t
+    return -1
+
+
+def _problem(event: np.void, sensor_size: tuple[int, int], before: int) -> str:
+    if event["t"] < before:
+        return f"t = {event['t']} us runs backwards (before it {before})"
+    limits = {"x": sensor_size[0], "y": sensor_size[1], "p": 2}
+    name = next(name for name, limit in limits.items() if not 0 <= event[name] < limit)
+    return f"{name} = {event[name]} is outside 0..{limits[name] - 1}"
+
+
+def _frozen(array: np.ndarray) -> np.ndarray:
+    view = array.view()  # a view: the caller's own array stays writeable
+    view.flags.writeable = False
+    return view
 
 
 def _integers(name: str, column: np.ndarray) -> np.ndarray:
@@ -123,33 +193,13 @@ def _integers(name: str, column: np.ndarray) -> np.ndarray:
     return column.astype(np.uint8) if column.dtype == bool else column
 
 
-def _first_problem(array: np.ndarray, sensor_size: tuple[int, int]) -> str | None:
-    width, height = sensor_size
-    if len(array) == 0:
-        return None
-    t = array["t"]
-    backwards = t[1:] < t[:-1]  # not np.diff, which overflows between far times
-    if backwards.any():
-        row = int(np.argmax(backwards)) + 1
-        return f"event {row}: t = {t[row]} us runs backwards (before it {t[row - 1]})"
-    for name, limit in (("x", width), ("y", height), ("p", 2)):
-        column = array[name]
-        if column.min() < 0 or column.max() >= limit:
-            row = int(np.argmax((column < 0) | (column >= limit)))
-            return f"event {row}: {name} = {column[row]} is outside 0..{limit - 1}"
-    return None
-
-
-def _repair(columns: dict[str, np.ndarray], sensor_size: tuple[int, int]) -> dict[str, np.ndarray]:
-    inside = np.ones(len(columns["t"]), bool)
-    for name, limit in (("x", sensor_size[0]), ("y", sensor_size[1]), ("p", 2)):
-        inside &= (columns[name] >= 0) & (columns[name] < limit)
-    columns = {name: column[inside] for name, column in columns.items()}
-    moved = int(np.count_nonzero(columns["t"][1:] < columns["t"][:-1]))
-    if moved:
-        order = np.argsort(columns["t"], kind="stable")
-        columns = {name: column[order] for name, column in columns.items()}
-    dropped = int(np.count_nonzero(~inside))
-    if dropped or moved:
-        log.warning("repaired events: %d dropped, %d steps back in time sorted", dropped, moved)
-    return columns
+def _narrowed(columns: dict[str, np.ndarray]) -> np.ndarray:
+    """The columns as one array of events."""
+    array = np.empty(len(columns["t"]), EVENT_DTYPE)
+    for name, column in columns.items():
+        narrow = np.iinfo(EVENT_DTYPE[name])
+        if column.size and (column.min() < narrow.min or column.max() > narrow.max):
+            row = int(np.argmax((column < narrow.min) | (column > narrow.max)))
+            raise NeuvaError(f"event {row}: {name} = {column[row]} is out of range")
+        array[name] = column
+    return array

@@ -72,7 +72,14 @@ def track_face(frames: Iterable[Frame]) -> BoxTrack:
     if not found:
         raise NeuvaError(f"no face found in {number} frames: it must look at the camera and be upright")
     if len(found) < number:
-        log.warning("a face in %d of %d frames; the rest is interpolated", len(found), number)
+        log.warning(
+            "a face in %d of %d frames (%.0f %%); the rest is interpolated; the box rests before %d and after %d us",
+            len(found),
+            number,
+            100 * len(found) / number,
+            times[0],
+            times[-1],
+        )
     return _smooth(np.array(times, np.int64), np.array(found))
 
 

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-import multiprocessing
-import signal
-from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from datasets.faces import SPLITS, ClipSpec, clip_specs, render_clip
+from datasets.recipe import ClipJob, Made, Recipe
 from datasets.sample import Sample
 from datasets.simulator import PRESETS, PixelModel, simulate
-from datasets.store import StoreWriter
-from neuva import __version__
+from neuva import NeuvaError, __version__
 
 
 @dataclass(frozen=True)
@@ -44,58 +40,37 @@ class SyntheticSpec:
                 yield split, f"{split}/{number:04d}", spec
 
 
-def make_synthetic(
-    path: Path, spec: SyntheticSpec, *, workers: int = 2, progress: Callable[[int, int], None] = lambda *_: None
-) -> None:
-    """Render and simulate every clip into a store; a stopped run goes on from the finished clips.
+SIZES = {
+    "default": SyntheticSpec(),
+    "smallest": SyntheticSpec(identities=(4, 2, 2), clips=(8, 2, 4), seconds=2.0),
+}
+"""The faces of the demo's sizes."""
 
-    The store's content depends on `spec` alone, not on the number of workers.
 
-    Args:
-        progress: called with (clips done, clips in all).
+def faces(spec: SyntheticSpec) -> Recipe:
+    """The clips of a specification, as they go into a store."""
+    jobs = [ClipJob(name, split, partial(make_sample, clip, spec.model)) for split, name, clip in spec.clip_specs()]
+    provenance = {
+        "source": "synthetic faces",
+        "version": __version__,
+        **_plain(asdict(spec)),
+        "notes": ["the faces are drawn, not filmed: what is measured on them is no result on any published data set"],
+    }
+    return Recipe("synthetic-faces", (spec.size, spec.size), provenance, jobs)
+
+
+def recipe(*, size: str = "default", seed: int = 0) -> Recipe:
+    """The embedded faces in a size of `SIZES`.
 
     Raises:
-        NeuvaError: if the store cannot be written.
+        NeuvaError: if there is no such size.
     """
-    clips = list(spec.clip_specs())
-    provenance = {"source": "synthetic faces", "version": __version__, **_plain(asdict(spec))}
-    with StoreWriter(
-        path, dataset="synthetic-faces", sensor_size=(spec.size, spec.size), provenance=provenance
-    ) as store:
-        waiting = [clip for clip in clips if clip[1] not in store.finished]
-        done = len(clips) - len(waiting)
-        progress(done, len(clips))
-        with contextlib.closing(_made(waiting, spec.model, workers)) as made:  # whatever stops us ends the workers
-            for (split, name, _), (sample, arrays) in zip(waiting, made, strict=True):
-                store.add(name, split, sample, arrays)
-                done += 1
-                progress(done, len(clips))
+    if size not in SIZES:
+        raise NeuvaError(f'size "{size}" is not known: choose one of {", ".join(SIZES)}')
+    return faces(replace(SIZES[size], seed=seed))
 
 
-def _made(
-    clips: Sequence[tuple[str, str, ClipSpec]], model: PixelModel, workers: int
-) -> Generator[tuple[Sample, dict[str, np.ndarray]]]:
-    if workers < 2 or len(clips) < 2:
-        for _, _, spec in clips:
-            yield make_sample(spec, model)
-        return
-    # spawned, not forked: OpenCV's and numba's threads do not survive a fork
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_leave_stopping_to_the_parent)
-    try:
-        yield from pool.map(make_sample, [spec for _, _, spec in clips], [model] * len(clips), chunksize=4)
-    except BaseException:
-        for worker in multiprocessing.active_children():  # at once: waiting for their clips invites a second Ctrl-C
-            worker.terminate()
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _leave_stopping_to_the_parent() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def make_sample(spec: ClipSpec, model: PixelModel) -> tuple[Sample, dict[str, np.ndarray]]:
+def make_sample(spec: ClipSpec, model: PixelModel) -> Made:
     """One clip's events and labels, and beside them frames at the label rate, action units and expression."""
     clip = render_clip(spec)
     events = simulate(clip.frames, clip.frame_times, model, spec.seed)
@@ -104,6 +79,7 @@ def make_sample(spec: ClipSpec, model: PixelModel) -> tuple[Sample, dict[str, np
     meta = {
         "start_us": int(clip.frame_times[0]),
         "identity": spec.identity,
+        "subject": str(spec.identity),
         "lighting": spec.lighting,
         "synthetic": True,
         "face_track": _centred(clip.label_times, clip.face_box),

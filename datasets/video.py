@@ -5,8 +5,11 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 
@@ -16,6 +19,9 @@ log = logging.getLogger(__name__)
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
 
+MOST_DAMAGED = 10_000
+"""Pieces of a video that may be damaged before it is given up."""
+
 Frame = tuple[np.ndarray, int]
 """uint8 [H, W] and its time in microseconds."""
 
@@ -23,46 +29,84 @@ Frame = tuple[np.ndarray, int]
 class VideoFrames:
     """The grey frames of a video, with the video's own time stamps; each iteration starts at the first frame.
 
+    Read with FFmpeg through PyAV, one frame at a time: OpenCV's reader scales a picture that changes its size without
+    a word. What is damaged is left out, as a player would, and how much of it is logged.
+
     size: (width, height) in pixels, upright as a player shows it. fps: what the file claims, 0 if nothing.
-    count: the number of frames the file claims (an estimate for some formats).
+    count: the number of frames the file claims, or as many as its length gives room for; at least 1.
 
     Raises:
         NeuvaError: if the file is missing, cannot be decoded or has no frame; while iterating, if the picture changes
-            its size or time runs backwards.
+            its size, or a frame has no time or one that is not after the last.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        capture = _open(self.path)
-        try:
-            image = _next_image(capture)
-            if image is None:
-                raise NeuvaError(f"{self.path}: no frame can be decoded: is it a video, and complete?")
-            self.size = (image.shape[1], image.shape[0])
-            self.fps = float(capture.get(cv2.CAP_PROP_FPS))
-            self.count = max(1, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
-        finally:
-            capture.release()
+        with self._stream() as stream:
+            self.fps = float(stream.average_rate or 0)
+            self.count = max(1, stream.frames or round(_seconds(stream) * self.fps))
+            first = next(self._decoded(stream), None)
+        if first is None:
+            raise NeuvaError(f"{self.path}: no frame can be decoded: is it a video, and complete?")
+        image = _upright(first)
+        self.size = (image.shape[1], image.shape[0])
 
     def __iter__(self) -> Iterator[Frame]:
-        capture = _open(self.path)
-        previous = -1
-        try:
-            number = 0
-            while (image := _next_image(capture)) is not None:
-                t_us = round(capture.get(cv2.CAP_PROP_POS_MSEC) * 1000)
-                if t_us <= previous:
-                    raise NeuvaError(
-                        f"{self.path}: frame {number} is at {t_us} us, the one before at {previous} us: "
-                        "write the video anew with time stamps that advance"
-                    )
-                yield _grey(image, self.size, f"{self.path}: frame {number}"), t_us
+        previous: int | None = None
+        number = 0
+        with self._stream() as stream:
+            for number, frame in enumerate(self._decoded(stream), 1):
+                t_us = self._time(frame, number - 1, previous)
+                yield _sized(_upright(frame), self.size, f"{self.path}: frame {number - 1}"), t_us
                 previous = t_us
-                number += 1
-            if number < self.count:
-                log.warning("%s: %d frames decoded, the file claims %d", self.path, number, self.count)
-        finally:
-            capture.release()
+            if number < stream.frames:
+                log.warning("%s: %d frames decoded, the file claims %d", self.path, number, stream.frames)
+
+    @contextmanager
+    def _stream(self) -> Iterator[av.VideoStream]:
+        if not self.path.is_file():
+            raise NeuvaError(f"{self.path}: no such file")
+        cure = "convert it, for example to H.264 in MP4"
+        try:
+            container = av.open(str(self.path))
+        except (av.FFmpegError, ValueError) as error:
+            raise NeuvaError(f"{self.path}: cannot be decoded as a video ({_reason(error)}): {cure}") from error
+        with container:
+            streams = [stream for stream in container.streams.video if stream.codec_context is not None]
+            if not streams:
+                raise NeuvaError(
+                    f"{self.path}: cannot be decoded as a video (no picture of a known kind in it): {cure}"
+                )
+            yield streams[0]
+
+    def _decoded(self, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
+        damaged, packets = 0, stream.container.demux(stream)  # type: ignore[attr-defined]  # it was opened to be read
+        while True:
+            try:
+                packet = next(packets, None)
+                if packet is None:
+                    break
+                yield from packet.decode()
+            except av.EOFError:
+                break
+            except av.FFmpegError as error:
+                damaged += 1
+                if damaged > MOST_DAMAGED:
+                    raise NeuvaError(
+                        f"{self.path}: more than {MOST_DAMAGED} pieces of it cannot be decoded ({_reason(error)}): "
+                        "copy or convert it anew"
+                    ) from error
+        if damaged:
+            log.warning("%s: %d pieces of it are damaged and left out", self.path, damaged)
+
+    def _time(self, frame: av.VideoFrame, number: int, previous: int | None) -> int:
+        cure = "write the video anew with time stamps that advance"
+        if frame.pts is None or frame.time_base is None:
+            raise NeuvaError(f"{self.path}: frame {number} has no time: {cure}")
+        t_us = round(Fraction(frame.pts) * frame.time_base * 1_000_000)
+        if previous is not None and t_us <= previous:
+            raise NeuvaError(f"{self.path}: frame {number} is at {t_us} us, the one before at {previous} us: {cure}")
+        return t_us
 
 
 class ImageFolder:
@@ -89,7 +133,7 @@ class ImageFolder:
 
     def __iter__(self) -> Iterator[Frame]:
         for number, file in enumerate(self.files):
-            yield _grey(_read_image(file), self.size, str(file)), round(number * 1e6 / self.fps)
+            yield _sized(_read_image(file), self.size, str(file)), round(number * 1e6 / self.fps)
 
 
 def open_frames(path: str | os.PathLike[str], fps: float | None = None) -> VideoFrames | ImageFolder:
@@ -114,30 +158,28 @@ def resized(frames: Iterable[Frame], size: tuple[int, int]) -> Iterator[Frame]:
         yield cv2.resize(frame, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR), t_us
 
 
-def _open(path: Path) -> cv2.VideoCapture:
-    if not path.is_file():
-        raise NeuvaError(f"{path}: no such file")
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # else the decoder writes to the terminal beside our error
-    capture = cv2.VideoCapture(str(path))
-    if not capture.isOpened():
-        raise NeuvaError(f"{path}: cannot be decoded as a video: convert it, for example to H.264 in MP4")
-    return capture
+def _seconds(stream: av.VideoStream) -> float:
+    return float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
 
 
-def _next_image(capture: cv2.VideoCapture) -> np.ndarray | None:
-    decoded, image = capture.read()
-    return image if decoded else None
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error)
+
+
+def _upright(frame: av.VideoFrame) -> np.ndarray:
+    """The brightness of a decoded frame, turned as the file says a player must."""
+    return np.ascontiguousarray(np.rot90(frame.to_ndarray(format="gray"), round(frame.rotation / 90)))
 
 
 def _read_image(file: Path) -> np.ndarray:
-    image = cv2.imread(str(file), cv2.IMREAD_COLOR)
+    image = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE)
     if image is None:
         raise NeuvaError(f"{file}: cannot be read as an image: remove it or write it anew")
     return image
 
 
-def _grey(image: np.ndarray, size: tuple[int, int], where: str) -> np.ndarray:
-    height, width = image.shape[:2]
+def _sized(image: np.ndarray, size: tuple[int, int], where: str) -> np.ndarray:
+    height, width = image.shape
     if (width, height) != size:
         raise NeuvaError(f"{where} is {width}x{height}, the first is {size[0]}x{size[1]}: bring all to one size")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+    return image

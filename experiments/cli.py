@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from experiments.commands import chip, data, demo, events, train
+from experiments.commands import bench, chip, data, demo, events, simulate, train
 from neuva import NeuvaError, __version__
+
+UsageError: Any = typer.BadParameter.__base__  # of the Click that this Typer carries
 
 app = typer.Typer(
     name="neuva",
@@ -25,7 +28,7 @@ app = typer.Typer(
 )
 app.command()(demo.demo)
 app.add_typer(events.app, name="events")
-app.command()(data.simulate)
+app.command(cls=simulate.ListsPresets)(simulate.simulate)
 app.add_typer(data.app, name="data")
 app.command()(train.train)
 app.command()(train.evaluate)
@@ -34,6 +37,7 @@ app.command()(chip.check)
 app.command()(chip.run)
 app.command()(chip.verify)
 app.command()(chip.energy)
+app.command()(bench.bench)
 
 
 @app.callback(invoke_without_command=True)
@@ -49,13 +53,23 @@ def _common(
 
 def main() -> None:
     """Run the command line: a user's problem is one line on standard error and exit code 2."""
+    if not sys.stdout.isatty():
+        os.environ.setdefault("COLUMNS", "160")  # into a file or a pipe, tables are as wide as they need
     errors = Console(stderr=True, soft_wrap=True, highlight=False)
     try:
         _own_datasets()
-        app()
+        sys.exit(app(standalone_mode=False))
     except NeuvaError as error:
-        errors.print(f"neuva: {' '.join(str(error).split())}", style="red", markup=False)
-        sys.exit(2)
+        problem = str(error).replace("repair=True", "--repair")  # here the library's argument is an option
+    except UsageError as error:
+        if not error.format_message():  # no arguments: help has been shown
+            sys.exit(2)
+        where = error.ctx.command_path if error.ctx else "neuva"
+        problem = f"{error.format_message().rstrip('.')}: see {where} --help"
+    except (typer.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    errors.print(f"neuva: {' '.join(problem.split())}", style="red", markup=False)
+    sys.exit(2)
 
 
 def _own_datasets() -> None:

@@ -11,11 +11,13 @@ from typing import Any
 
 from conversion import fidelity
 from conversion.graph import save_nir
-from datasets.synthetic import make_synthetic
+from datasets.making import make_store
+from datasets.synthetic import faces
 from experiments import pipeline
 from experiments.clips import Cut
 from experiments.config import TrainConfig, load_config
 from experiments.demo_report import pictures, report_results
+from experiments.evaluation import evaluate
 from experiments.report import write_report
 from experiments.sizes import demo_size
 from experiments.stages import Stages
@@ -125,7 +127,7 @@ class Demo:
 
     def _faces(self) -> None:
         with self.bar("rendering faces and their events", "clips") as update:
-            make_synthetic(self.store, self.size.faces, progress=update)
+            make_store(self.store, faces(self.size.faces), progress=update)
 
     def _train(self, config: TrainConfig, folder: Path) -> None:
         with self.bar("reading clips", "steps") as update:
@@ -133,12 +135,13 @@ class Demo:
 
     def _evaluate(self, target: str) -> None:
         with self.bar("evaluating on unseen identities", "clips") as update:
-            metrics = pipeline.evaluate_network(load_network(self.checkpoint(target)), self.store, "test", update)
-        self._keep(target, "evaluation", {**metrics.to_dict(), "clips": self.size.faces.clips[-1]})
+            found = evaluate(load_network(self.checkpoint(target)), self.store, "test", update)
+        self._keep(target, "evaluation", found.to_dict())
 
     def _convert(self, target: str) -> None:
         net = load_network(self.checkpoint(target))
-        checked = pipeline.convert(net, target, pipeline.calibration_input(net, self.store))
+        with self.bar("calibrating", "clips") as update:
+            checked = pipeline.convert(net, target, self.store, update)
         checked.program.save(self.program(target))
         save_nir(net, self.out / f"{target}.nir")
         self._keep(target, "check", checked.to_dict())

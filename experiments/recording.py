@@ -11,6 +11,7 @@ from datasets.crop import BoxTrack
 from datasets.events import Events
 from datasets.face_track import track_activity, track_of
 from datasets.files import read_events
+from datasets.files.hdf5 import is_store
 from datasets.representations import to_steps
 from datasets.store import EventStore
 from experiments.clips import crop_face
@@ -18,7 +19,6 @@ from hardware.program import ChipProgram
 from neuva import NeuvaError
 
 LONGEST_US = 600_000_000
-STORES = (".h5", ".hdf5")
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,9 @@ class Input:
     start_us: int
 
 
-def open_recording(path: Path, clip: str | None = None, sensor_size: tuple[int, int] | None = None) -> Recording:
+def open_recording(
+    path: Path, clip: str | None = None, sensor_size: tuple[int, int] | None = None, repair: bool = False
+) -> Recording:
     """An event file, or one clip of a store (the first unless named).
 
     In a store the face's box is the one found when it was made; in a bare event file it is the busiest square, tracked.
@@ -49,14 +51,14 @@ def open_recording(path: Path, clip: str | None = None, sensor_size: tuple[int, 
     Raises:
         NeuvaError: if the file cannot be read, is empty, or the store has no such clip.
     """
-    if path.suffix in STORES:
+    if is_store(path):
         store = EventStore(path)
         if sensor_size is not None and sensor_size != store.sensor_size:
             raise NeuvaError(f"{path}: its sensor is {store.sensor_size}, asked for {sensor_size}: ask for the store's")
         return _from_store(store, path, clip)
     if clip is not None:
         raise NeuvaError(f"{path}: holds one recording, no clip {clip}: leave --clip out")
-    events = read_events(path, sensor_size=sensor_size)
+    events = read_events(path, sensor_size=sensor_size, repair=repair)
     if not len(events):
         raise NeuvaError(f"{path}: holds no events: there is nothing to run")
     _require_span(path, events.t0, events.t1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from datasets.synthetic import SIZES as FACES
 from datasets.synthetic import SyntheticSpec
 from neuva import NeuvaError
 
@@ -25,9 +26,9 @@ class DemoSize:
 
 
 SIZES = {
-    "default": DemoSize(SyntheticSpec(), steps=800, batch=16, window_steps=60, clips=36, vendor_clips=4, judged=True),
+    "default": DemoSize(FACES["default"], steps=800, batch=16, window_steps=60, clips=36, vendor_clips=4, judged=True),
     "smallest": DemoSize(
-        SyntheticSpec(identities=(4, 2, 2), clips=(8, 2, 4), seconds=2.0),
+        FACES["smallest"],
         steps=24,
         batch=4,
         window_steps=50,
@@ -47,8 +48,3 @@ def demo_size(name: str) -> DemoSize:
     if name not in SIZES:
         raise NeuvaError(f'size "{name}" is not known: choose one of {", ".join(SIZES)}')
     return SIZES[name]
-
-
-def faces_of(name: str) -> SyntheticSpec:
-    """The embedded faces of a demo size."""
-    return demo_size(name).faces

@@ -1,151 +1,206 @@
-"""Prophesee's formats: EVT2 and EVT3 (.raw) and DAT.
+"""What Prophesee's formats share: a header of text lines, then words of one width, decoded block by block.
 
-Layouts: https://docs.prophesee.ai/stable/data/encoding_formats/ and .../data/file_formats/dat.html.
-They are decoded here and not by a library, because libraries get the time of EVT3 wrong where TIME_LOW
-jitters backwards, as it does on Gen4.1 sensors: faery 0.7.1 dates such events up to 11 us too late.
+Layouts: https://docs.prophesee.ai/stable/data/file_formats/ and .../data/encoding_formats/. They are decoded here and
+not by a library, because libraries get the time of EVT3 wrong where TIME_LOW jitters backwards, as it does on Gen4.1
+sensors: faery 0.7.1 dates such events up to 11 us too late, expelliarmus 1.1.12 by whole turns of 4 ms.
+
+A clock of theirs turns over (EVT3's after 16.8 s). A recording that starts later than one turn, or before 0, is written
+with the line "% time_offset_us N" in its header, N a whole number of turns: our reader adds it, others leave it out and
+see the low bits of the time, as from a camera.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numba import njit
 
-from datasets.files.format import Format, Recording
+from datasets.events import EVENT_DTYPE, Events
+from datasets.files.format import Damage
 from neuva import NeuvaError
 
 SENSORS = {"gen3": (640, 480), "gen31": (640, 480), "gen4": (1280, 720), "gen41": (1280, 720), "imx636": (1280, 720)}
 """Sensor sizes by the name in `plugin_name`, for recordings older than the geometry line of the header."""
 
+HEADER_LINES = rb"(% [^\n]*\n)*"
+BLOCK = 1 << 19  # bytes read or written at once: they stay in the cache
+AT_ONCE = 1 << 18  # events handed over at once: so do they, nearly
+LONGEST_LINE = 1 << 16
+CLOCK, HIGH = 0, 1
+"""Places in a coder's state, int64 [STATE]: when the turn of the clock began (us); TIME_HIGH, -1 before the first."""
+STATE = 8
+
+
+@dataclass(frozen=True)
+class Coding:
+    """How events stand in words.
+
+    name: of the format. word: numpy type of its words. turn: microseconds until its clock starts again at 0.
+    side: most pixels of a sensor's side. gap: longest time between two events that can be written, microseconds.
+    burst: most events of one word.
+    decode: (words, begin, events, count, state) decodes words[begin:] into events[count:] as long as a word's events
+        surely fit; returns the next `begin` and `count`.
+    encode: (events, begin, words, count, state) the same the other way.
+    """
+
+    name: str
+    word: str
+    turn: int
+    side: int
+    gap: int
+    burst: int
+    decode: Callable[[np.ndarray, int, np.ndarray, int, np.ndarray], tuple[int, int]]
+    encode: Callable[[np.ndarray, int, np.ndarray, int, np.ndarray], tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class Header:
+    """The text before the words, and the byte at which these begin."""
+
+    text: str
+    end: int
+
+    @property
+    def sensor_size(self) -> tuple[int, int] | None:
+        """(width, height) where a line tells it or names a camera that is known."""
+        text = self.text.lower()
+        geometry = re.search(r"% geometry (\d+)x(\d+)", text)
+        if geometry:
+            return int(geometry[1]), int(geometry[2])
+        width, height = re.search(r"\bwidth[ =](\d+)", text), re.search(r"\bheight[ =](\d+)", text)
+        if width and height:
+            return int(width[1]), int(height[1])
+        plugin = re.search(r"% plugin_name hal_plugin_([a-z0-9]+)", text)
+        return SENSORS.get(plugin[1]) if plugin else None
+
+
+def read_header(path: Path) -> Header:
+    """The lines that start with "% ", up to "% end" where there is one."""
+    lines, end = [], 0
+    with path.open("rb") as file:
+        while (line := file.readline(LONGEST_LINE)).startswith(b"% "):
+            lines.append(line)
+            end += len(line)
+            if line.strip() == b"% end":
+                break
+    return Header(b"".join(lines).decode("latin-1"), end)
+
 
 @njit(cache=True)
-def decode_evt2(words: np.ndarray, t: np.ndarray, x: np.ndarray, y: np.ndarray, p: np.ndarray) -> int:
-    """32-bit words: kind in bits 28..31; CD_OFF 0 and CD_ON 1 with t 22..27, x 11..21, y 0..10; TIME_HIGH 8.
+def next_high(last: int, high: int, turn: int) -> int:
+    """The TIME_HIGH to write after `last` on the way to `high`; all counted over the turns, -1 for none yet.
 
-    Words before the first TIME_HIGH have no time and are left out. Returns the number of events.
+    Steps stay below half a turn and stop at each turn's last and first value: some readers see it turn only there.
     """
-    high, count = -1, 0
-    for word in words:
-        kind = word >> 28
-        if kind == 8:
-            high = word & 0xFFFFFFF
-        elif kind <= 1 and high >= 0:
-            t[count] = (high << 6) | ((word >> 22) & 0x3F)
-            x[count] = (word >> 11) & 0x7FF
-            y[count] = word & 0x7FF
-            p[count] = kind
-            count += 1
-    return count
+    if last < 0:
+        return high
+    end = last | (turn - 1)
+    return min(high, last + turn // 4, end if last < end else last + 1)
 
 
-@njit(cache=True)
-def decode_evt3(words: np.ndarray, t: np.ndarray, x: np.ndarray, y: np.ndarray, p: np.ndarray) -> int:
-    """16-bit words: kind in bits 12..15, a state machine of time, row and the base column of vectors.
-
-    ADDR_Y 0, ADDR_X 2 (one event), VECT_BASE_X 3, VECT_12 4 and VECT_8 5 (a bit a column), TIME_LOW 6,
-    TIME_HIGH 8. t = TIME_HIGH << 12 | TIME_LOW, 24 bits, made longer by counting the turns of TIME_HIGH.
-    Words before the first TIME_HIGH have no time and are left out. Returns the number of events.
-    """
-    turns, high, low, row, base, base_p, count = 0, -1, 0, 0, 0, 0, 0
-    for word in words:
-        kind, value = word >> 12, word & 0xFFF
-        if kind == 8:
-            turns += high - value > 2048  # a large step back is a turn, a small one jitter
-            high = value
-        elif kind == 6:
-            low = value
-        elif kind == 0:
-            row = value & 0x7FF
-        elif kind == 3:
-            base, base_p = value & 0x7FF, value >> 11
-        elif high >= 0 and kind == 2:
-            t[count] = (turns << 24) | (high << 12) | low
-            x[count], y[count], p[count] = value & 0x7FF, row, value >> 11
-            count += 1
-        elif high >= 0 and (kind == 4 or kind == 5):
-            width = 12 if kind == 4 else 8
-            for bit in range(width):
-                if (value >> bit) & 1:
-                    t[count] = (turns << 24) | (high << 12) | low
-                    x[count], y[count], p[count] = base + bit, row, base_p
-                    count += 1
-            base += width
-    return count
+def raw_header(version: str, name: str, sensor_size: tuple[int, int]) -> str:
+    """The lines of a .raw file that tell its encoding and the sensor."""
+    width, height = sensor_size
+    return f"% evt {version}\n% format {name};height={height};width={width}\n% geometry {width}x{height}\n"
 
 
-def read_evt2(path: Path) -> Recording:
-    """EVT 2.0; the sensor size from the header where it tells."""
-    return _read_words(path, "<u4", decode_evt2, len)
-
-
-def read_evt3(path: Path) -> Recording:
-    """EVT 3.0; the sensor size from the header where it tells."""
-    return _read_words(path, "<u2", decode_evt3, _most_events)
-
-
-def read_dat(path: Path) -> Recording:
-    """DAT version 2, CD events: 32-bit t, then x in bits 0..13, y in 14..27, p in 28..31.
+def first_state(path: Path, header: Header) -> np.ndarray:
+    """A coder's state before the first word.
 
     Raises:
-        NeuvaError: for another version or kind of event.
+        NeuvaError: if the time offset in the header is no time.
     """
-    header, data = _split(path)
-    version = re.search(r"^% version (\d+)", header, re.MULTILINE | re.IGNORECASE)
-    if version is None or version[1] != "2" or len(data) < 2 or data[0] not in (0x00, 0x0C) or data[1] != 8:
-        raise NeuvaError(f"{path}: not DAT version 2 with CD events of 8 bytes, the only DAT read here")
-    records = np.frombuffer(data[2 : 2 + (len(data) - 2) // 8 * 8], "<u4").reshape(-1, 2)
-    t, address = records[:, 0], records[:, 1]
-    damage = _left_over(len(data) - 2, 8)
-    return Recording(t, address & 0x3FFF, (address >> 14) & 0x3FFF, address >> 28, _size(header), damage)
+    state = np.zeros(STATE, np.int64)
+    state[HIGH] = -1
+    offset = re.search(r"% time_offset_us (-?\d{1,30})\s", header.text)
+    if offset:
+        if not -(2**63) <= int(offset[1]) < 2**63:
+            raise NeuvaError(f"{path}: time_offset_us {offset[1]} in its header is damaged: copy the file again")
+        state[CLOCK] = int(offset[1])
+    return state
 
 
-def _read_words(path: Path, word: str, decode: Callable[..., int], most: Callable[[np.ndarray], int]) -> Recording:
-    header, data = _split(path)
-    size = np.dtype(word).itemsize
-    words = np.frombuffer(data[: len(data) // size * size], word)
-    t, x, y, p = (np.empty(most(words), dtype) for dtype in (np.int64, np.int16, np.int16, np.int8))
-    count = decode(words, t, x, y, p)
-    return Recording(t[:count], x[:count], y[:count], p[:count], _size(header), _left_over(len(data), size))
+def decoded(
+    path: Path, start: int, coding: Coding, state: np.ndarray, arrange: Callable[[np.ndarray], np.ndarray] | None = None
+) -> Iterator[np.ndarray]:
+    """The events of the words from byte `start` on. arrange: puts the bytes of words in order.
+
+    Raises:
+        Damage: if the file ends inside a word.
+    """
+    block = np.empty(BLOCK, np.uint8)
+    size = np.dtype(coding.word).itemsize
+    events, count = np.empty(AT_ONCE + coding.burst, EVENT_DTYPE), 0
+    with path.open("rb") as file:
+        file.seek(start)
+        while used := file.readinto(block.data):
+            words = block[: used // size * size].view(coding.word)
+            words, begin = arrange(words) if arrange else words, 0
+            while True:
+                begin, count = coding.decode(words, begin, events, count, state)
+                if begin == len(words):
+                    break
+                yield events[:count]
+                events, count = np.empty(AT_ONCE + coding.burst, EVENT_DTYPE), 0
+            if used % size:
+                break
+        end = file.tell()
+    if count:
+        yield events[:count]
+    if used % size:
+        raise Damage(f"cut off inside its last record of {size} bytes", end - used % size)
 
 
-def _most_events(words: np.ndarray) -> int:
-    kind = words >> 12
-    vectors = words[(kind == 4) | (kind == 5)] & 0xFFF
-    return int(np.count_nonzero(kind == 2) + np.bitwise_count(vectors).sum(dtype=np.int64))
+def write_coded(
+    path: Path, coding: Coding, header: str, sensor_size: tuple[int, int], pieces: Iterator[Events], start: bytes = b""
+) -> None:
+    """The lines of `header`, a time offset where one is needed, the bytes `start`, and the events' words.
+
+    Raises:
+        NeuvaError: if the sensor is too large for the format or nothing happens for too long.
+    """
+    if max(sensor_size) > coding.side:
+        raise NeuvaError(
+            f"a sensor of {sensor_size[0]}x{sensor_size[1]} has no room in {coding.name}, whose sides are at most "
+            f"{coding.side}: crop the events, or write HDF5 (.h5)"
+        )
+    state = np.full(STATE, -1)  # nothing is known to the reader yet
+    words, last = np.empty(BLOCK // np.dtype(coding.word).itemsize, coding.word), None
+    with path.open("wb") as file:
+        for events in pieces:
+            if not len(events):
+                continue
+            if last is None:
+                state[CLOCK] = events.t0 - events.t0 % coding.turn
+                file.write(_header_bytes(header, int(state[CLOCK])) + start)
+            _check_gaps(coding, events, last)
+            last, begin = events.t1, 0
+            while begin < len(events):
+                begin, count = coding.encode(events.array, begin, words, 0, state)
+                file.write(words[:count].data)
+        if last is None:
+            file.write(_header_bytes(header, 0) + start)
 
 
-def _left_over(length: int, record: int) -> str:
-    return f"cut off inside its last record of {record} bytes" if length % record else ""
+def _header_bytes(header: str, offset: int) -> bytes:
+    line = f"% time_offset_us {offset}\n" if offset else ""
+    return f"{header}{line}% end\n".encode("ascii")
 
 
-def _split(path: Path) -> tuple[str, bytes]:
-    """The header (lines that start with "% ", up to "% end" where there is one) and the rest."""
-    data, end = path.read_bytes(), 0
-    while data.startswith(b"% ", end):
-        line_end = data.find(b"\n", end)
-        line = data[end : None if line_end < 0 else line_end]
-        end = len(data) if line_end < 0 else line_end + 1
-        if line.strip() == b"% end":
-            break
-    return data[:end].decode("latin-1"), data[end:]
-
-
-def _size(header: str) -> tuple[int, int] | None:
-    text = header.lower()
-    geometry = re.search(r"% geometry (\d+)x(\d+)", text)
-    if geometry:
-        return int(geometry[1]), int(geometry[2])
-    width, height = re.search(r"\bwidth[ =](\d+)", text), re.search(r"\bheight[ =](\d+)", text)
-    if width and height:
-        return int(width[1]), int(height[1])
-    plugin = re.search(r"% plugin_name hal_plugin_([a-z0-9]+)", text)
-    return SENSORS.get(plugin[1]) if plugin else None
-
-
-_HEADER_LINES = rb"(% [^\n]*\n)*"
-EVT2 = Format(read_evt2, start=_HEADER_LINES + rb"% (evt 2\.0|format EVT2)[;\s]")
-EVT3 = Format(read_evt3, start=_HEADER_LINES + rb"% (evt 3\.0|format EVT3)[;\s]")
-DAT = Format(read_dat, start=b"% ", suffix=".dat")
+def _check_gaps(coding: Coding, events: Events, last: int | None) -> None:
+    """No two events may lie further apart than the format's clock can tell."""
+    before = events.t0 if last is None else last
+    if events.t1 - before <= coding.gap:
+        return
+    t = events.array["t"]
+    gaps = np.diff(t, prepend=before).view(np.uint64)  # unsigned, as a step between far times overflows
+    row = int(np.argmax(gaps))
+    if gaps[row] > coding.gap:
+        raise NeuvaError(
+            f"nothing happens for {gaps[row]} us before t = {t[row]} us; {coding.name} holds at most {coding.gap} us "
+            "without an event: cut the recording there, or write HDF5 (.h5)"
+        )

@@ -2,60 +2,60 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
-from functools import lru_cache
-from statistics import NormalDist
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import numpy as np
 
 from datasets.events import EVENT_DTYPE, Events
 from datasets.simulator import kernels
-from datasets.simulator.model import SMALLEST_THRESHOLD, PixelModel
+from datasets.simulator.model import BRIGHT_SPAN, SMALLEST_THRESHOLD, PixelModel
+from datasets.simulator.surround import Surround
 from neuva import NeuvaError
 
-GRID = 2.0**32
-"""Log intensities and thresholds are multiples of 1/GRID, so that adding and taking thresholds is exact in float64."""
-
-LINEAR_UP_TO = 20
-"""Digital numbers up to this are mapped linearly, brighter ones by their logarithm."""
-
-DARK_OFFSET, BRIGHT_SPAN = 20, 275
-"""(x + 20) / 275 is v2e's measure of how bright a pixel is, never 0, about 1 at white."""
-
-SHOT_IN_BRIGHT = 0.25
-"""Shot noise at full brightness as a share of that in the dark."""
-
 _NEVER = np.iinfo(np.int64).min // 4
-_NORMAL = np.array([NormalDist().inv_cdf((i + 0.5) / 1024) for i in range(1024)])
 
 
 class EventSimulator:
     """Turns the frames of one video into events, frame by frame (see `PixelModel` for the equations).
 
-    The same frames, times, model and seed give the same events: thresholds and leak patterns are drawn from `seed`
-    once, and a frame's noise depends on seed, frame number and pixel alone.
+    The same frames, times, model and seed give the same events with any number of threads: thresholds and leak
+    patterns are drawn from `seed` once, and a frame's noise depends on seed, frame number and pixel alone.
+
+    Memory does not depend on the video's length: all buffers are reused, and grow only when a frame has more events
+    than any before it.
 
     Args:
         sensor_size: (width, height) in pixels; every frame must have it.
         model: the pixel.
         seed: of all that is random.
+        threads: how many share the pixels of a frame. They are plain threads of this object and take no lock, so that
+            any number of simulators can run side by side in one process.
 
     Raises:
-        NeuvaError: if the sensor has no pixel or more than 2^24, or the seed is negative.
+        NeuvaError: if the sensor has no pixel or a side of more than 32767, the seed is negative, or threads < 1.
     """
 
-    def __init__(self, sensor_size: tuple[int, int], model: PixelModel, seed: int) -> None:
+    def __init__(self, sensor_size: tuple[int, int], model: PixelModel, seed: int, threads: int = 1) -> None:
         width, height = sensor_size
-        pixels = width * height
-        if width < 1 or height < 1 or pixels > kernels.MOST_PIXELS:
-            raise NeuvaError(f"sensor of {width}x{height}: allowed are 1 to {kernels.MOST_PIXELS} pixels")
+        if not (1 <= width <= kernels.LONGEST_SIDE and 1 <= height <= kernels.LONGEST_SIDE):
+            raise NeuvaError(f"sensor of {width}x{height}: allowed are sides of 1 to {kernels.LONGEST_SIDE} pixels")
         if seed < 0:
             raise NeuvaError(f"seed {seed}: allowed 0 and more")
+        if threads < 1:
+            raise NeuvaError(f"{threads} threads: allowed 1 and more")
         self.sensor_size = sensor_size
         self.model = model
         self._noise_seed = np.random.SeedSequence(seed).generate_state(1, np.uint64)[0]
-        self._state = _fresh_state(model, pixels, seed)
+        self._state = _fresh_state(model, width * height, seed)
+        self._most_events = 1 / min(self._state.theta_on.min(), self._state.theta_off.min())  # a unit of log intensity
+        self._surround: Surround | None = None
+        self._spans = _spans(width * height, threads)
+        self._pool = ThreadPoolExecutor(len(self._spans) - 1) if len(self._spans) > 1 else None
         self._keys = np.empty(1 << 16, np.int64)
+        self._events = np.empty(1 << 16, EVENT_DTYPE)
         self._t = 0
         self._number = 0
 
@@ -68,37 +68,72 @@ class EventSimulator:
 
         Returns:
             `EVENT_DTYPE` array sorted by t, ties by row, column and polarity; the last frame's time < t <= t_us.
+            It is the caller's to keep.
 
         Raises:
             NeuvaError: if the frame is not uint8 [H, W] of the sensor's size, or time does not advance.
         """
+        return self.feed_view(frame, t_us).copy()
+
+    def feed_view(self, frame: np.ndarray, t_us: int) -> np.ndarray:
+        """As `feed`, without the copy: a read-only view of the simulator's buffer, valid until the next frame."""
         t_us = int(t_us)
         self._check(frame, t_us)
         values = np.ascontiguousarray(frame).reshape(-1)
+        count = 0
         if self._number == 0:
-            self._state.filtered[:] = log_intensity(values)
-            events = np.empty(0, EVENT_DTYPE)
+            self._look(values)
         else:
-            events = self._advance(values, t_us - self._t)
+            count = self._advance(values, t_us - self._t)
         self._t = t_us
         self._number += 1
-        return events
+        view = self._events[:count]
+        view.flags.writeable = False
+        return view
 
-    def _advance(self, values: np.ndarray, dt: int) -> np.ndarray:
-        tables = _tables(self.model, dt * 1e-6)
-        pixel = count = 0
-        while pixel < len(values):
-            if pixel > 0:
-                self._keys = np.concatenate([self._keys, np.empty_like(self._keys)])
-            pixel, count = kernels.step(
-                values, self._number, self._t, dt, tables, self._state,
-                self._noise_seed, max(1, self.model.refractory_us), pixel, self._keys, count,
-            )  # fmt: skip
-        keys = self._keys[:count]
+    def _look(self, values: np.ndarray) -> None:
+        """Take the first frame as what the sensor has looked at for long."""
+        self._state.filtered[:] = kernels.log_intensity(values)
+        if self.model.surround_px > 0:
+            picture = self._state.filtered.reshape(self.sensor_size[::-1])
+            self._surround = Surround(picture.shape, self.model.surround_px, self.model.surround_ms, picture)
+
+    def _advance(self, values: np.ndarray, dt: int) -> int:
+        """Move all pixels on by dt and leave the events in the buffer; returns how many."""
+        rates = _rates(self.model, dt * 1e-6)
+        if self._surround is not None:
+            self._see_surround(self._surround, values, rates, dt * 1e-6)
+        work = [(span, values, dt, rates) for span in self._spans]
+        others = [self._pool.submit(self._step, *job) for job in work[1:]] if self._pool is not None else []
+        self._step(*work[0])
+        for other in others:
+            other.result()
+        keys = self._gathered()
         keys.sort()
-        events = np.empty(count, EVENT_DTYPE)
-        kernels.unpack(keys, self._t, self.sensor_size[0], events)
-        return events
+        if len(self._events) < len(keys):
+            self._events = np.empty(2 * len(keys), EVENT_DTYPE)
+        kernels.unpack(keys, self._t, self._events[: len(keys)])
+        return len(keys)
+
+    def _see_surround(self, surround: Surround, values: np.ndarray, rates: kernels.Rates, seconds: float) -> None:
+        state = self._state
+        kernels.respond(values, state.filtered, state.change, rates.gain)
+        state.change[:] -= surround.follow(state.filtered.reshape(self.sensor_size[::-1]), seconds).reshape(-1)
+
+    def _step(self, span: _Span, values: np.ndarray, dt: int, rates: kernels.Rates) -> None:
+        span.keys, span.count = kernels.step(
+            values, self._number, self._t, dt, self.sensor_size[0], span.first, span.stop, rates,
+            self._state, self._noise_seed, span.scratch, span.keys, self._most_events,
+        )  # fmt: skip
+
+    def _gathered(self) -> np.ndarray:
+        """The keys of all spans in one buffer."""
+        if len(self._spans) == 1:
+            return self._spans[0].keys[: self._spans[0].count]
+        count = sum(span.count for span in self._spans)
+        if len(self._keys) < count:
+            self._keys = np.empty(2 * count, np.int64)
+        return np.concatenate([span.keys[: span.count] for span in self._spans], out=self._keys[:count])
 
     def _check(self, frame: np.ndarray, t_us: int) -> None:
         width, height = self.sensor_size
@@ -134,11 +169,21 @@ def simulate(frames: Iterable[np.ndarray], times: Iterable[int], model: PixelMod
     return Events(np.concatenate(parts), simulator.sensor_size)
 
 
-def log_intensity(x: np.ndarray) -> np.ndarray:
-    """v2e's lin-log map, ``x ln(20) / 20`` up to 20 and ``ln x`` above, rounded to 1/GRID (v2e rounds to 1e-8)."""
-    x = np.asarray(x, np.float64)
-    linear = x * (np.log(LINEAR_UP_TO) / LINEAR_UP_TO)
-    return _on_grid(np.where(x <= LINEAR_UP_TO, linear, np.log(np.maximum(x, 1))))
+class _Span:
+    """The pixels `first` to before `stop`, one thread's share, and that thread's buffers."""
+
+    def __init__(self, first: int, stop: int) -> None:
+        self.first, self.stop = first, stop
+        self.scratch = kernels.new_scratch()
+        self.keys = np.empty(1 << 16, np.int64)
+        self.count = 0
+
+
+def _spans(pixels: int, threads: int) -> list[_Span]:
+    """Cut the pixels into equal spans, of whole chunks as long as there are enough."""
+    threads = min(threads, math.ceil(pixels / kernels.CHUNK))
+    edges = [pixels * number // threads for number in range(threads + 1)]
+    return [_Span(first, stop) for first, stop in pairwise(edges)]
 
 
 def _fresh_state(model: PixelModel, pixels: int, seed: int) -> kernels.PixelState:
@@ -147,32 +192,36 @@ def _fresh_state(model: PixelModel, pixels: int, seed: int) -> kernels.PixelStat
         _on_grid(np.maximum(SMALLEST_THRESHOLD, random.normal(theta, model.sigma, pixels)))
         for theta in (model.theta_on, model.theta_off)
     )
-    leaks = model.leak_hz > 0
     pattern = 10 ** random.normal(0, model.leak_decades, pixels)
     at_rest = random.random(pixels) * theta_on
+    hot = random.random(pixels) < model.hot_share
+    leak_hz = np.where(hot, model.hot_hz, model.leak_hz * pattern)
+    leaks = bool(leak_hz.any())
     return kernels.PixelState(
         filtered=np.empty(pixels),
         residual=at_rest if leaks else np.zeros(pixels),
         theta_on=theta_on,
         theta_off=theta_off,
-        leak=model.leak_hz * pattern * theta_on if leaks else np.empty(0),
+        leak=leak_hz * theta_on if leaks else np.empty(0),
         last=np.full(pixels, _NEVER, np.int64),
+        change=np.empty(pixels if model.surround_px > 0 else 0),
     )
 
 
-@lru_cache(maxsize=64)  # a video has few different frame intervals
-def _tables(model: PixelModel, seconds: float) -> kernels.Tables:
-    numbers = np.arange(256)
-    brightness = (numbers + DARK_OFFSET) / BRIGHT_SPAN
-    shot = model.shot_hz / 2 * seconds * (1 - (1 - SHOT_IN_BRIGHT) * brightness)
-    return kernels.Tables(
-        level=log_intensity(numbers),
-        gain=np.minimum(1, 2 * np.pi * model.cutoff_hz * seconds * brightness) if model.cutoff_hz > 0 else np.ones(256),
-        shot_on=shot * model.theta_on,
-        shot_off=shot * model.theta_off,
-        jitter=1 - model.leak_jitter * _NORMAL,
+def _rates(model: PixelModel, seconds: float) -> kernels.Rates:
+    shot = model.shot_hz / 2 * seconds
+    return kernels.Rates(
+        gain=2 * math.pi * model.cutoff_hz * seconds / BRIGHT_SPAN if model.cutoff_hz > 0 else math.inf,
+        leak=seconds,
+        leak_slope=seconds * (model.leak_in_bright - 1) / BRIGHT_SPAN,
+        jitter=float(model.leak_jitter),
+        shot=shot,
+        shot_slope=shot * (1 - model.shot_in_bright) / BRIGHT_SPAN,
+        theta_on=float(model.theta_on),
+        theta_off=float(model.theta_off),
+        refractory=max(1, int(model.refractory_us)),
     )
 
 
 def _on_grid(values: np.ndarray) -> np.ndarray:
-    return np.round(values * GRID) / GRID
+    return np.round(values * kernels.GRID) / kernels.GRID

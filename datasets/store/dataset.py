@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ import h5py
 import hdf5plugin  # noqa: F401  registers the Blosc filter with HDF5
 import numpy as np
 
+from datasets.events import Events
 from datasets.sample import Sample
-from datasets.store.layout import FORMAT, SCHEMA, read_meta, read_sample, sensor_size
+from datasets.store.layout import FORMAT, SCHEMA, arrays_of
+from datasets.store.reading import read_labels, read_meta, read_pieces, read_sample, sensor_size
 from neuva import NeuvaError
 
 
@@ -27,7 +30,7 @@ class EventStore:
 
     Attributes:
         path: the file. split: as asked. dataset: name of the data set. sensor_size: (width, height).
-        provenance: how it was made. names, splits: of each clip, in the order of the indices.
+        provenance: how it was made. names, splits, event_counts: of each clip, in the order of the indices.
 
     Raises:
         NeuvaError: if the file is no store, of another schema, or lacks the split.
@@ -47,6 +50,7 @@ class EventStore:
             self.dataset = str(file.attrs["dataset"])
             self.sensor_size = sensor_size(file)
             self.provenance: dict[str, Any] = json.loads(file["provenance"].asstr()[()])
+            counts = np.diff(file["clips/events"][:]).ravel().tolist()
             names, splits = (list(file[f"clips/{key}"].asstr()[:]) for key in ("name", "split"))
         if split is not None and split not in splits:
             there = ", ".join(sorted(set(splits))) or "none"
@@ -54,6 +58,12 @@ class EventStore:
         self._rows = [row for row, each in enumerate(splits) if split in (None, each)]
         self.names = [names[row] for row in self._rows]
         self.splits = [splits[row] for row in self._rows]
+        self.event_counts: list[int] = [counts[row] for row in self._rows]
+
+    @property
+    def event_bytes(self) -> int:
+        """Bytes that the events of the whole file take in it."""
+        return sum(column.id.get_storage_size() for column in self._file["events"].values())
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -70,12 +80,18 @@ class EventStore:
 
     def sample(self, index: int) -> Sample:
         """Clip `index` with its labels and meta, untransformed."""
-        try:
+        with self._clip_named(index):
             return read_sample(self._file, self._rows[index])
-        except OSError as error:
-            raise NeuvaError(
-                f"{self.path}: clip {self.names[index]} is damaged ({error}): make the store again"
-            ) from error
+
+    def pieces(self, index: int) -> Iterator[Events]:
+        """The events of clip `index` in order of time, about a million at a time: constant memory at any length."""
+        with self._clip_named(index):
+            yield from read_pieces(self._file, self._rows[index])
+
+    def labels(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Label times, labels and mask of clip `index`, as in `Sample`, without reading its events."""
+        with self._clip_named(index):
+            return read_labels(self._file, self._rows[index])
 
     def meta(self, index: int) -> dict[str, Any]:
         """What else is known of clip `index`, without reading its events."""
@@ -87,11 +103,20 @@ class EventStore:
         Raises:
             NeuvaError: if the clip has no such array.
         """
-        group = self._file.get(f"arrays/{self._rows[index]:06d}", {})
+        group = self._file.get(arrays_of(self._rows[index]), {})
         if key not in group:
             there = ", ".join(group) or "none"
             raise NeuvaError(f'{self.path}: clip {self.names[index]} has no array "{key}": there are {there}')
         return group[key][()]
+
+    @contextmanager
+    def _clip_named(self, index: int) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise NeuvaError(
+                f"{self.path}: clip {self.names[index]} is damaged ({error}): make the store again"
+            ) from error
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_opened": None}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -12,8 +12,11 @@ from typing import Any, Self
 import h5py
 import numpy as np
 
+from datasets.events import Events
 from datasets.sample import Sample
-from datasets.store.layout import Header, StoredClip, read_arrays, read_sample, write_store
+from datasets.store.disk import disk_errors
+from datasets.store.layout import Header
+from datasets.store.writing import StoredClip, StoreFile, fill_store, write_store
 from neuva import NeuvaError, atomic_path
 
 log = logging.getLogger(__name__)
@@ -31,26 +34,36 @@ class StoreWriter:
                 if name not in store.finished:
                     store.add(name, "train", make(name))
 
-    The store lists its clips in the order in which they were added. A header that differs from the
-    one found (data set, sensor size, provenance, schema) starts afresh.
+    A header that differs from the one found (data set, sensor size, provenance, schema) starts afresh.
+
+    Args:
+        clips: split by name of the clips to come, in the order of the store: they may be added in any order, and
+            what an earlier run left that is not among them goes. None: the store lists clips as they were added.
 
     Raises:
         NeuvaError: if the place cannot be written.
     """
 
     def __init__(
-        self, path: str | Path, *, dataset: str, sensor_size: tuple[int, int], provenance: Mapping[str, Any]
+        self,
+        path: str | Path,
+        *,
+        dataset: str,
+        sensor_size: tuple[int, int],
+        provenance: Mapping[str, Any],
+        clips: Mapping[str, str] | None = None,
     ) -> None:
         self.path = Path(path)
         self.header = Header(dataset, (int(sensor_size[0]), int(sensor_size[1])), provenance)
         self.folder = self.path.with_name(f".{self.path.name}.partial")
         self._mark = self.folder / "header.json"
-        self._names: list[str] = []
+        self._clips = clips
+        self._parts: dict[str, Path] = {}
 
     @property
     def finished(self) -> frozenset[str]:
         """Names of the clips that are already in."""
-        return frozenset(self._names)
+        return frozenset(self._parts)
 
     def __enter__(self) -> Self:
         header = self.header.to_json()
@@ -58,52 +71,94 @@ class StoreWriter:
             log.warning("%s was begun with other settings: starting afresh", self.path)
             shutil.rmtree(self.folder)
         if not self._mark.exists():
-            with atomic_path(self._mark) as temporary:
+            with disk_errors(self._mark), atomic_path(self._mark) as temporary:
                 temporary.write_text(header)
-        self._names = [_name_and_split(part)[0] for part in self._parts()]
-        if self._names:
-            log.info("%s: going on after %d finished clips", self.path, len(self._names))
+        self._parts = self._parts_left()
+        if self._parts:
+            log.info("%s: going on after %d finished clips", self.path, len(self._parts))
         return self
 
-    def add(self, name: str, split: str, sample: Sample, arrays: Mapping[str, np.ndarray] | None = None) -> None:
+    def add(
+        self,
+        name: str,
+        split: str,
+        sample: Sample,
+        arrays: Mapping[str, np.ndarray] | None = None,
+        *,
+        events: Iterable[Events] | None = None,
+    ) -> None:
         """Store a clip; when this returns, a kill does not lose it.
 
+        Args:
+            events: the clip's events in pieces, in order of time, written as they come; `sample.events` is then empty.
+
         Raises:
-            NeuvaError: if the name is taken, the sensor size is another one or something cannot be stored.
+            NeuvaError: if the name is taken or unknown, the sensor size is another one, the pieces run backwards or
+                something cannot be stored.
         """
-        if name in self._names:
-            raise NeuvaError(f"{self.path}: clip {name} is there already: skip the names in `finished`")
-        if sample.events.sensor_size != self.header.sensor_size:
-            raise NeuvaError(
-                f"{self.path}: clip {name} is from a sensor of {sample.events.sensor_size}, "
-                f"the store of {self.header.sensor_size}: rescale or crop it"
-            )
-        part = self.folder / f"clip-{len(self._names):06d}.h5"
-        write_store(part, self.header, [StoredClip(name, split, sample, arrays or {})])
-        self._names.append(name)
+        if events is not None and len(sample.events):
+            raise NeuvaError(f"{self.path}: clip {name} has events both in its sample and in pieces: give one of them")
+        clip = StoredClip(name, split, sample, arrays or {}, events)
+        part = self._next_part(name, split)
+        write_store(part, self.header, [clip])
+        self._parts[name] = part
+
+    def add_packed(self, name: str, split: str, packed: bytes) -> None:
+        """Store a clip that `pack` made, with this writer's header, perhaps in another process.
+
+        Raises:
+            NeuvaError: if the name is taken or unknown or the disk cannot take it.
+        """
+        part = self._next_part(name, split)
+        with disk_errors(part), atomic_path(part) as temporary:
+            temporary.write_bytes(packed)
+        self._parts[name] = part
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if kind is not None:
-            log.info("%s: stopped; %d finished clips are kept in %s", self.path, len(self._names), self.folder)
+            log.info("%s: stopped; %d finished clips are kept in %s", self.path, len(self._parts), self.folder)
             return
+        missing = [name for name in self._clips or () if name not in self._parts]
+        if missing:
+            raise NeuvaError(f"{self.path}: {len(missing)} clips have not been added, the first {missing[0]}: add them")
         whole = self.folder / "whole.h5"
-        write_store(whole, self.header, self._clips())
+        fill_store(whole, self.header, self._join)
         whole.replace(self.path)
         self._mark.unlink()  # first: a folder without it is never taken up again
         shutil.rmtree(self.folder)
 
-    def _clips(self) -> Iterator[StoredClip]:
-        for part in self._parts():
-            name, split = _name_and_split(part)
-            with h5py.File(part) as file:
-                yield StoredClip(name, split, read_sample(file, 0), read_arrays(file, 0))
+    def _join(self, store: StoreFile) -> None:
+        for name in self._parts if self._clips is None else self._clips:
+            with h5py.File(self._parts[name]) as part:
+                store.copy(part)
 
-    def _parts(self) -> list[Path]:
-        return sorted(self.folder.glob("clip-*.h5"))
+    def _next_part(self, name: str, split: str) -> Path:
+        if name in self._parts:
+            raise NeuvaError(f"{self.path}: clip {name} is there already: skip the names in `finished`")
+        if self._clips is not None and self._clips.get(name) != split:
+            raise NeuvaError(
+                f"{self.path}: clip {name} of split {split} is not among those to come: give it in `clips`"
+            )
+        number = max((int(part.stem.removeprefix("clip-")) for part in self._parts.values()), default=-1) + 1
+        return self.folder / f"clip-{number:06d}.h5"
+
+    def _parts_left(self) -> dict[str, Path]:
+        parts = {}
+        for part in sorted(self.folder.glob("clip-*.h5")):
+            found = _name_and_split(part)
+            if found is None or (self._clips is not None and self._clips.get(found[0]) != found[1]):
+                log.warning("%s: part %s is damaged or not wanted any more: dropped", self.path, part.name)
+                part.unlink()
+            else:
+                parts[found[0]] = part
+        return parts
 
 
-def _name_and_split(part: Path) -> tuple[str, str]:
-    with h5py.File(part) as file:
-        return file["clips/name"].asstr()[0], file["clips/split"].asstr()[0]
+def _name_and_split(part: Path) -> tuple[str, str] | None:
+    try:
+        with h5py.File(part) as file:
+            return file["clips/name"].asstr()[0], file["clips/split"].asstr()[0]
+    except (OSError, KeyError):
+        return None

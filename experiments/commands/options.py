@@ -31,7 +31,7 @@ class _Rate(ProgressColumn):
 def progress(label: str, unit: str = "clips") -> Iterator[Any]:
     """A bar with rate and time left on standard error; gives a function (done, total) or (label, done, total)."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
-    with Progress(*columns, console=progress_console, transient=True) as bar:
+    with Progress(*columns, console=progress_console, transient=True, disable=not progress_console.is_terminal) as bar:
         task = bar.add_task(label, total=None, unit=unit)
 
         def update(*args: Any) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from datasets.events import EVENT_DTYPE, Events
+from datasets.events import EVENT_DTYPE, Events, check
 from datasets.sample import Sample
 from neuva import NeuvaError
 
@@ -59,6 +59,8 @@ def test_between_is_half_open(given_columns, start, stop):
     events = Events.from_columns(t, *given_columns[1:], SIZE)
     cut = events.between(start, stop)
     np.testing.assert_array_equal(cut.array, events.array[(t >= start) & (t < stop)])
+    assert cut.sensor_size == SIZE
+    assert not cut.array.flags.writeable
 
 
 @pytest.mark.parametrize("dtype", [np.uint64, np.uint32, np.int64])
@@ -91,6 +93,33 @@ def test_the_stream_is_frozen_and_the_given_array_is_not():
         events.array["x"][0] = 1
     array["x"][0] = 1
     assert events.array.base is array
+
+
+def test_a_view_with_gaps_is_checked_as_it_stands():
+    array = np.zeros(6, EVENT_DTYPE)
+    array["t"] = [0, 9, 1, 8, 2, 7]
+    assert Events(array[::2], SIZE).array["t"].tolist() == [0, 1, 2]
+    assert Events(array[::-2], SIZE).array["t"].tolist() == [7, 8, 9]
+    with pytest.raises(NeuvaError, match=r"event 2: t = 1 us runs backwards \(before it 9\)"):
+        Events(array, SIZE)
+
+
+def test_the_first_bad_row_is_named_whatever_is_wrong_with_it():
+    for name, value, message in (
+        ("x", 9, "outside 0..8"),
+        ("y", -1, "outside 0..6"),
+        ("p", 2, "outside 0..1"),
+        ("t", -1, "runs"),
+    ):
+        array = np.zeros(5, EVENT_DTYPE)
+        array["p"][4] = -1  # a later one is not named
+        array[name][3] = value
+        with pytest.raises(NeuvaError, match=rf"^event 3: {name} = {value} .*{message}"):
+            Events(array, SIZE)
+        with pytest.raises(NeuvaError, match=rf"^event 103: {name} = {value} "):
+            check(array, SIZE, first_row=100)
+    with pytest.raises(NeuvaError, match=r"^event 0: t = 0 us runs backwards \(before it 1\)"):
+        check(np.zeros(1, EVENT_DTYPE), SIZE, after=1)
 
 
 def test_empty_streams_are_valid_and_sensors_need_pixels():

@@ -1,22 +1,23 @@
 from __future__ import annotations
 
 import os
-import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 
-from datasets.events import Events
-from datasets.files import FORMATS, describe, read_events, write_events
+from datasets.events import EVENT_DTYPE, Events
+from datasets.files import FORMATS, WRITTEN, EventStream, read_events, stream, stream_events, write_events
+from datasets.files.format import Damage
 from neuva import NeuvaError
 
-REAL = Path(os.environ.get("NEUVA_REAL_DATA", Path(__file__).parents[2] / ".." / "shared" / "data"))
+ROOT = Path(__file__).resolve().parents[2]
+REAL = Path(os.environ.get("NEUVA_REAL_DATA", ROOT / ".." / "shared" / "data"))
 FACE, GEN3, GEN41 = "face-dvxplorer.aedat4", "prophesee-gen3.evt2.raw", "prophesee-gen41.evt3.raw"
-ON_DISK = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def real(name: str) -> Path:
@@ -24,6 +25,25 @@ def real(name: str) -> Path:
     if not path.exists():
         pytest.skip(f"real recording {name} is not there (NEUVA_REAL_DATA)")
     return path
+
+
+def events_of(*rows: tuple[int, int, int, int]) -> np.ndarray:
+    return np.array(list(rows), EVENT_DTYPE)
+
+
+def opened(*pieces: np.ndarray, repair: bool = False, damage: str = "") -> EventStream:
+    """A stream of these pieces, as if they stood in this file, on a sensor of 8x8."""
+
+    def read():
+        yield from pieces
+        if damage:
+            raise Damage(damage, 77)
+
+    return EventStream(Path(__file__), "EVT3", (8, 8), read(), repair)
+
+
+def whole(events: EventStream) -> np.ndarray:
+    return np.concatenate([np.empty(0, EVENT_DTYPE), *(piece.array for piece in events)])
 
 
 @pytest.mark.parametrize(
@@ -38,200 +58,195 @@ def real(name: str) -> Path:
         ("nmnist-digit.bin", (34, 34), False, 4_325, None, None, None),
     ],
 )
-def test_real_recordings_give_their_known_facts(name, size, told, count, start, stop, on):
-    events = read_events(real(name), sensor_size=None if told else size)
+def test_real_recordings_give_their_known_facts_whole_and_streamed(name, size, told, count, start, stop, on):
+    asked = None if told else size
+    events = read_events(real(name), sensor_size=asked)
     assert (len(events), events.sensor_size) == (count, size)
     if start is not None:
         assert (events.t0, events.t1) == (start, stop)
     if on is not None:
         assert int(events.array["p"].sum()) == on
+    streamed = stream_events(real(name), sensor_size=asked)
+    assert (streamed.path, streamed.sensor_size, name in str(streamed.path)) == (real(name), size, True)
+    np.testing.assert_array_equal(whole(streamed), events.array)
+    for repaired in (
+        read_events(real(name), sensor_size=asked, repair=True).array,
+        whole(stream_events(real(name), sensor_size=asked, repair=True)),
+    ):
+        np.testing.assert_array_equal(repaired, events.array)
 
 
-def test_evt2_is_what_faery_reads_and_evt3_is_not():
-    faery = pytest.importorskip("faery")
-    theirs = faery.events_stream_from_file(real(GEN3)).to_array()
-    ours = read_events(real(GEN3)).array
-    for name, other in (("t", "t"), ("x", "x"), ("y", "y"), ("p", "on")):
-        np.testing.assert_array_equal(ours[name], theirs[other])
-    theirs = faery.events_stream_from_file(real(GEN41)).to_array()
-    ours = read_events(real(GEN41)).array
-    for name, other in (("x", "x"), ("y", "y"), ("p", "on")):
-        np.testing.assert_array_equal(ours[name], theirs[other])
-    late = theirs["t"].astype(np.int64) - ours["t"]
-    assert late.min() == 0
-    assert late.max() == 11  # it never lets time go back, though TIME_LOW does
+def test_a_stream_is_checked_across_its_pieces_and_read_once():
+    good = opened(events_of((1, 0, 0, 0), (5, 7, 7, 1)), events_of(), events_of((5, 1, 1, 1)))
+    assert [len(piece) for piece in good] == [2, 1]
+    with pytest.raises(NeuvaError, match=r"test_files.py: this stream has been read: open it again with stream_events"):
+        iter(good)
+    for late, message in (
+        ((4, 0, 0, 0), r"t = 4 us runs backwards \(before it 5\)"),
+        ((6, 8, 0, 0), r"x = 8 is outside"),
+    ):
+        stray = (events_of((1, 0, 0, 0), (5, 7, 7, 1)), events_of(late))
+        for read in (list, EventStream.whole):
+            with pytest.raises(NeuvaError, match=rf"test_files.py: event 2: {message}.*: read with repair=True"):
+                read(opened(*stray))
 
 
-def evt3(*words: tuple[int, int]) -> bytes:
-    return b"% evt 3.0\n% geometry 64x32\n% end\n" + b"".join(struct.pack("<H", kind << 12 | v) for kind, v in words)
+def test_damage_names_the_byte_and_repair_keeps_what_stands_before(caplog):
+    piece = events_of((1, 0, 0, 0), (5, 7, 7, 1))
+    for read in (whole, lambda events: events.whole().array):
+        with pytest.raises(
+            NeuvaError, match=r"test_files.py: rust at byte 77 after 2 events: read with repair=True to"
+        ):
+            read(opened(piece, damage="rust"))
+        caplog.clear()
+        assert read(opened(piece, damage="rust", repair=True)).tolist() == piece.tolist()
+        assert caplog.messages == [f"{__file__}: rust at byte 77 after 2 events"]
 
 
-def test_evt3_words_by_hand(tmp_path):
-    path = tmp_path / "hand.raw"
-    path.write_bytes(
-        evt3(
-            (2, 5),  # before any time: left out
-            (8, 4095),  # TIME_HIGH, about to turn
-            (6, 7),  # TIME_LOW
-            (0, 9),  # row 9
-            (2, 3 | 1 << 11),  # ON at column 3
-            (3, 20),  # OFF vectors from column 20
-            (4, 0b1000_0000_0001),  # columns 20 and 31
-            (5, 0b1000_0001),  # columns 32 and 39
-            (10, 1),  # a trigger: no event
-            (8, 0),  # the turn: 2^24 us later
-            (6, 1),
-            (2, 63),
-        )
+def test_repair_of_a_stream_sorts_within_its_window_and_of_a_whole_file_altogether(caplog, monkeypatch):
+    late = stream.WINDOW
+    pieces = (
+        events_of((0, 0, 0, 0), (late + 50, 1, 0, 0)),  # 0 is given out: it lies a window before the newest
+        events_of((40, 2, 0, 0), (2 * late, 3, 0, 0), (2 * late, 9, 0, 0)),  # 40 is late, but sorted in
+        events_of((39, 4, 0, 0), (3 * late, 5, 0, 0)),  # too late: what came after it is given out
     )
-    events = read_events(path)
-    before, after = (4095 << 12) + 7, (1 << 24) + 1
-    assert events.sensor_size == (64, 32)
-    assert events.array["t"].tolist() == [before] * 5 + [after]
-    assert events.array["x"].tolist() == [3, 20, 31, 32, 39, 63]
-    assert events.array["y"].tolist() == [9] * 6
-    assert events.array["p"].tolist() == [1, 0, 0, 0, 0, 0]
+    given = whole(opened(*pieces, repair=True))
+    assert given["x"].tolist() == [0, 2, 1, 3, 5]
+    message = f"{__file__}: repaired: 2 events outside the sensor or over 100000 us late dropped, 1 steps back"
+    assert caplog.messages[0].startswith(message)
+    assert opened(*pieces, repair=True).whole().array["x"].tolist() == [0, 4, 2, 1, 3, 5]
+    monkeypatch.setattr(stream, "MOST_HELD", 1)  # a clock that stands still must not fill the memory
+    assert len(whole(opened(*[events_of((7, 0, 0, 0))] * 9, repair=True))) == 9
 
 
-@pytest.mark.parametrize(
-    ("header", "size"),
-    [
-        (b"% format EVT2;height=720;width=1280\n", (1280, 720)),
-        (b"% evt 2.0\n% Width 304\n% Height 240\n", (304, 240)),
-        (b"% plugin_name hal_plugin_gen31_fx3\n% evt 2.0\n", (640, 480)),
-        (b"% evt 2.0\n", None),
-    ],
-)
-def test_prophesee_headers_tell_the_sensor(tmp_path, header, size):
+@given(st.lists(st.tuples(st.integers(-(2**63), 2**63 - 1), st.integers(-1, 8), st.integers(0, 7), st.integers(0, 2))))
+def test_repair_gives_a_valid_stream_of_whatever_comes(rows):
+    array = events_of(*rows)
+    pieces = np.array_split(array, 3) if len(array) else [array]
+    given = whole(opened(*pieces, repair=True))
+    Events(given, (8, 8))
+    altogether = opened(*pieces, repair=True).whole().array
+    assert (
+        altogether.tolist()
+        == Events.from_columns(*(array[name] for name in "txyp"), (8, 8), repair=True).array.tolist()
+    )
+    assert set(given.tolist()) <= set(altogether.tolist())
+
+
+@pytest.mark.parametrize("suffix", WRITTEN)
+def test_every_format_that_is_written_gives_the_events_back(tmp_path, suffix):
+    rng = np.random.default_rng(0)
+    events = Events.from_columns(
+        np.cumsum(rng.integers(0, 9, 500)), *rng.integers(0, 60, (2, 500)), rng.integers(0, 2, 500), (64, 60)
+    )
+    path = tmp_path / f"events{suffix.upper()}"
+    assert write_events(path, events) == 500
+    assert stream_events(path, sensor_size=events.sensor_size).format == WRITTEN[suffix]
+    assert read_events(path, sensor_size=events.sensor_size) == events
+    copy = tmp_path / "copy.raw"
+    assert write_events(copy, stream_events(path, sensor_size=events.sensor_size), format="evt2") == 500
+    assert (read_events(copy), stream_events(copy).format) == (events, "EVT2")
+    assert sorted(tmp_path.iterdir()) == sorted([path, copy])
+    assert write_events(path, Events.empty((64, 60))) == 0
+    assert len(read_events(path, sensor_size=(64, 60))) == 0
+
+
+def test_what_cannot_be_written_leaves_what_stood_there(tmp_path):
     path = tmp_path / "a.raw"
-    path.write_bytes(header + struct.pack("<II", 8 << 28 | 3, 1 << 28 | 5 << 22 | 2 << 11 | 1))
-    if size is None:
-        with pytest.raises(NeuvaError, match="does not tell its sensor size"):
-            read_events(path)
-    events = read_events(path, sensor_size=size or (10, 10))
-    assert events.sensor_size == (size or (10, 10))
-    assert events.array.tolist() == [(3 << 6 | 5, 2, 1, 1)]
-
-
-@st.composite
-def streams(draw):
-    width, height = draw(st.integers(1, 2000)), draw(st.integers(1, 32767))
-    n = draw(st.integers(0, 50))
-    far = draw(st.booleans())
-    t = draw(arrays(np.int64, n, elements=st.integers(-(2**63), 2**63 - 1) if far else st.integers(0, 10_000)))
-    x = draw(arrays(np.int16, n, elements=st.integers(0, width - 1)))
-    y = draw(arrays(np.int16, n, elements=st.integers(0, height - 1)))
-    p = draw(arrays(np.int8, n, elements=st.integers(0, 1)))
-    return Events.from_columns(np.sort(t), x, y, p, (width, height))
-
-
-@ON_DISK
-@given(streams(), st.sampled_from([".npz", ".h5", ".HDF5"]))
-def test_what_is_written_is_read_again(tmp_path, events, suffix):
-    path = tmp_path / f"events{suffix}"
+    events = Events(events_of((1, 0, 0, 0), (5, 7, 7, 1)), (8, 8))
     write_events(path, events)
+    with pytest.raises(NeuvaError, match="is the file that is read: write to another one"):
+        write_events(tmp_path / "." / "a.raw", stream_events(path))
+    with pytest.raises(NeuvaError, match="rust at byte 77"):
+        write_events(path, opened(events.array, damage="rust"))
     assert read_events(path) == events
-    assert read_events(path, sensor_size=events.sensor_size, repair=True) == events
+    with pytest.raises(NeuvaError, match=r"b.mat: events are written as .aedat4, .raw, .dat, .h5"):
+        write_events(tmp_path / "b.mat", events)
+    with pytest.raises(NeuvaError, match='"Event Stream" is no format that is written: choose one of AEDAT4, EVT2'):
+        write_events(path, events, format="Event Stream")
     assert list(tmp_path.iterdir()) == [path]
-    path.unlink()
 
 
-@ON_DISK
-@given(st.data())
-def test_damaged_files_give_one_line_and_never_a_crash(tmp_path, data):
-    name = data.draw(st.sampled_from([FACE, GEN3, GEN41, "dvs.es", "chronocam-car.dat"]))
-    content = bytearray(real(name).read_bytes()[: data.draw(st.integers(1, 300_000))])
-    for _ in range(data.draw(st.integers(0, 5))):
-        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
-    path = tmp_path / name
-    path.write_bytes(content)
-    try:
-        events = read_events(path, repair=data.draw(st.booleans()))
-    except NeuvaError as error:
-        message = str(error)
-    else:
-        message = f"{path} {describe(events).count}"
-    assert str(path) in message
-    assert "\n" not in message
-
-
-def test_a_truncated_recording_says_so_and_repair_keeps_what_stands_before(tmp_path, caplog):
-    whole = read_events(real(FACE))
-    for name, keep in ((FACE, 500_000), (GEN3, 1_000_001)):
-        path = tmp_path / name
-        path.write_bytes(real(name).read_bytes()[:keep])
-        with pytest.raises(NeuvaError, match=r"cut off .* after \d+ events: read with repair=True"):
-            read_events(path)
-        assert len(read_events(path, repair=True)) > 50_000
-        assert "cut off" in caplog.text
-    np.testing.assert_array_equal(
-        read_events(tmp_path / FACE, repair=True).array,
-        whole.array[: len(read_events(tmp_path / FACE, repair=True))],
+def test_a_full_disk_is_one_clear_line_and_leaves_what_stood_there(tmp_path):
+    path = tmp_path / "a.raw"
+    events = Events(np.zeros(1_000_000, EVENT_DTYPE), (8, 8))
+    write_events(path, Events.empty((8, 8)))
+    code = (
+        "import resource, signal, sys, numpy as np\n"
+        "from datasets.files import write_events; from datasets.events import *\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
+        "write_events(sys.argv[1], Events(np.zeros(1_000_000, EVENT_DTYPE), (8, 8)), format='DAT')\n"
     )
-    for keep in (14, 40, 2000):
-        (tmp_path / FACE).write_bytes(real(FACE).read_bytes()[:keep])
-        with pytest.raises(NeuvaError, match="header is truncated"):
-            read_events(tmp_path / FACE, repair=True)
+    done = python(code, str(path))
+    assert done.returncode == 1
+    assert "NeuvaError: " in done.stderr
+    assert "a.raw: cannot be written (File too large): choose another place" in done.stderr
+    assert len(read_events(path)) == 0
+    assert list(tmp_path.iterdir()) == [path]
+    assert write_events(path, events) == 1_000_000
 
 
 def test_no_event_file_is_one_clear_line(tmp_path):
     with pytest.raises(NeuvaError, match="No such file"):
         read_events(tmp_path / "none.raw")
     with pytest.raises(NeuvaError, match="Is a directory"):
-        read_events(tmp_path)
+        stream_events(tmp_path)
     path = tmp_path / "a.raw"
     path.write_bytes(b"")
     with pytest.raises(NeuvaError, match=r"is empty \(0 bytes\)"):
         read_events(path)
     path.write_bytes(b"hello, no events here")
-    with pytest.raises(NeuvaError, match=r"no event file \(starts with b'hello, n'\): read are AEDAT4, EVT2, EVT3"):
+    with pytest.raises(NeuvaError, match=r"no event file \(starts with b'hello, n'\): read are AEDAT2, AEDAT4, EVT2"):
         read_events(path)
-    path.write_bytes(b"#!AER-DAT2.0\r\n" + bytes(100))
-    with pytest.raises(NeuvaError, match="no event file"):
-        read_events(path)
-    with pytest.raises(NeuvaError, match=r"written as .npz, .h5, .hdf5"):
-        write_events(tmp_path / "a.aedat4", Events.empty((4, 4)))
-
-
-def test_broken_own_files_are_one_clear_line(tmp_path):
-    events = Events.from_columns(np.arange(5000), *np.zeros((3, 5000), int), (4, 4))
-    for name in ("a.npz", "a.h5"):
-        path = tmp_path / name
-        write_events(path, events)
-        content = path.read_bytes()
-        for keep in (9, len(content) // 2, len(content) - 1):
-            path.write_bytes(content[:keep])
-            with pytest.raises(NeuvaError, match="truncated"):
-                read_events(path)
-    np.savez(tmp_path / "b.npz", t=np.arange(3))
-    with pytest.raises(NeuvaError, match="has no array x"):
-        read_events(tmp_path / "b.npz")
-    np.savez(tmp_path / "b.npz", t=np.array([{}]), x=0, y=0, p=0, sensor_size=0)
-    with pytest.raises(NeuvaError, match="allow_pickle"):
-        read_events(tmp_path / "b.npz")
-    np.savez(tmp_path / "b.npz", t=[1, 0], x=[0, 9], y=[0, 0], p=[0, 0], sensor_size=[4, 4])
-    with pytest.raises(NeuvaError, match=r"b.npz: event 1: t = 0 us runs backwards"):
-        read_events(tmp_path / "b.npz")
-    assert read_events(tmp_path / "b.npz", repair=True).array.tolist() == [(1, 0, 0, 0)]
 
 
 def test_another_sensor_size_than_asked_is_an_error(tmp_path):
-    write_events(tmp_path / "a.npz", Events.empty((4, 4)))
-    with pytest.raises(NeuvaError, match="its sensor is 4x4, asked for 8x8"):
-        read_events(tmp_path / "a.npz", sensor_size=(8, 8))
-
-
-def test_description_by_hand():
-    events = Events.from_columns([0, 100, 200, 500_000], [0, 0, 1, 0], [0, 0, 1, 0], [1, 0, 0, 0], (4, 2))
-    summary = describe(events)
-    assert (summary.count, summary.on_share, summary.start_us, summary.stop_us) == (4, 0.25, 0, 500_000)
-    assert (summary.rate, summary.rate_per_pixel, summary.active_share) == (8.0, 1.0, 0.25)
-    assert summary.median_interval_us == (100 + 499_900) / 2
-    assert summary.duration_us == 500_000
-    nothing = describe(Events.empty((4, 2)))
-    assert (nothing.count, nothing.rate, nothing.on_share, nothing.median_interval_us) == (0, None, None, None)
-    assert nothing.active_share == 0
+    write_events(tmp_path / "a.raw", Events.empty((4, 4)))
+    for read in (read_events, stream_events):
+        with pytest.raises(NeuvaError, match="its sensor is 4x4, asked for 8x8"):
+            read(tmp_path / "a.raw", sensor_size=(8, 8))
 
 
 def test_every_format_has_a_reader_and_a_mark():
     assert all(known.start or known.suffix for known in FORMATS.values())
+    assert set(WRITTEN.values()) <= {name for name, known in FORMATS.items() if known.write is not None}
+
+
+def python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run in a process of its own, whose memory and limits are its own."""
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=False,
+    )
+
+
+def test_a_long_file_passes_in_constant_memory(tmp_path):
+    """10 million events are 130 MB whole; streamed and converted they take a third of it at most."""
+    count, size = 10_000_000, (640, 480)
+
+    def pieces(many: int):
+        for start in range(0, many, 1 << 20):
+            array = np.zeros(min(1 << 20, many - start), EVENT_DTYPE)
+            array["t"] = np.arange(start, start + len(array)) // 8
+            array["x"] = np.arange(len(array)) % 640
+            yield Events(array, size)
+
+    for name, many in (("short.raw", 1 << 20), ("long.raw", count)):
+        FORMATS["EVT3"].write(tmp_path / name, size, pieces(many))
+    code = (
+        "import resource, sys; from datasets.files import *; from pathlib import Path\n"
+        "folder = Path(sys.argv[1]); peaks = []\n"
+        "for name in ('short', 'long'):\n"
+        "    assert write_events(folder / 'copy.raw', stream_events(folder / f'{name}.raw'), format='EVT2') > 0\n"
+        "    assert sum(map(len, stream_events(folder / f'{name}.raw', repair=True))) > 0\n"
+        "    peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)\n"
+        "print(*peaks)\n"
+    )
+    done = python(code, str(tmp_path))
+    short, long = map(int, done.stdout.split())
+    assert long - short < 45, done.stderr
+    assert long < 1000

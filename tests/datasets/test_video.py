@@ -1,11 +1,17 @@
 from __future__ import annotations
 
 import os
+import struct
+import wave
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from datasets.video import ImageFolder, VideoFrames, open_frames, resized
 from neuva import NeuvaError
@@ -19,11 +25,27 @@ def real(name):
     return DATA / name
 
 
-def write_video(path, levels, size=(64, 48), fps=25.0):
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), fps, size)
+def write_video(path, levels, size=(64, 48), fps=25.0, code="mp4v"):
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*code), fps, size)
     for level in levels:
-        writer.write(np.full((size[1], size[0], 3), level, np.uint8))
+        frame = np.full((size[1], size[0], 3), level, np.uint8)
+        frame[: size[1] // 4, : size[0] // 4] += 8  # a corner that tells how the picture is turned
+        writer.write(frame)
     writer.release()
+    return path
+
+
+def write_with_pts(path, milliseconds):
+    """Frames at these times, which OpenCV's writer cannot do."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mjpeg", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
+        stream.time_base = stream.codec_context.time_base = Fraction(1, 1000)
+        for t in milliseconds:
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64), 100, np.uint8), format="gray")
+            frame.pts, frame.time_base = t, Fraction(1, 1000)
+            container.mux(stream.encode(frame.reformat(format="yuvj420p")))
+        container.mux(stream.encode(None))
     return path
 
 
@@ -71,6 +93,103 @@ def test_unusable_input_is_one_clear_line(tmp_path, capfd):
     with pytest.raises(NeuvaError, match="keeps its own time"):
         open_frames(tmp_path / "v.mp4", fps=30)
     assert capfd.readouterr().err == ""
+
+
+def test_sound_alone_is_no_video(tmp_path):
+    with wave.open(str(tmp_path / "v.wav"), "wb") as sound:
+        sound.setparams((1, 2, 8000, 0, "NONE", ""))
+        sound.writeframes(bytes(800))
+    with pytest.raises(NeuvaError, match=r"v\.wav: cannot be decoded as a video \(no picture"):
+        VideoFrames(tmp_path / "v.wav")
+
+
+def test_a_picture_that_changes_its_size(tmp_path):
+    """Pictures of two sizes in one Motion JPEG stream: OpenCV would scale the second part to the first's size."""
+    pictures = [np.zeros((48, 64), np.uint8), np.zeros((48, 64), np.uint8), np.zeros((64, 96), np.uint8)]
+    stream = b"".join(cv2.imencode(".jpg", picture)[1].tobytes() for picture in pictures)
+    (tmp_path / "v.mjpeg").write_bytes(stream)
+    video = VideoFrames(tmp_path / "v.mjpeg")
+    assert video.size == (64, 48)
+    with pytest.raises(NeuvaError, match=r"v\.mjpeg: frame 2 is 96x64, the first is 64x48"):
+        list(video)
+
+
+def test_times_need_not_start_at_zero(tmp_path):
+    times = [t_us for _, t_us in VideoFrames(write_with_pts(tmp_path / "v.mkv", [1400, 1440, 1510]))]
+    assert times == [1_400_000, 1_440_000, 1_510_000]
+
+
+def test_times_that_do_not_advance(tmp_path):
+    whole = write_with_pts(tmp_path / "v.mkv", [0, 40, 80]).read_bytes()
+    (tmp_path / "twice.mkv").write_bytes(whole + whole)
+    with pytest.raises(NeuvaError, match=r"twice\.mkv: frame 3 is at 0 us, the one before at 80000 us"):
+        list(VideoFrames(tmp_path / "twice.mkv"))
+
+
+def test_a_phone_held_upright(tmp_path):
+    """The matrix of the track's header says by how much a player turns the picture."""
+    content = write_video(tmp_path / "v.mp4", [20, 20]).read_bytes()
+    upright = VideoFrames(tmp_path / "v.mp4")
+    identity = struct.pack(">9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
+    clockwise = struct.pack(">9i", 0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30)
+    track = content.index(b"tkhd")
+    place = content.index(identity, track)
+    (tmp_path / "turned.mp4").write_bytes(content[:place] + clockwise + content[place + len(identity) :])
+    turned = VideoFrames(tmp_path / "turned.mp4")
+    assert turned.size == upright.size[::-1]
+    (frame, _), *_ = turned
+    (as_taken, _), *_ = upright
+    assert np.array_equal(frame, np.rot90(as_taken, -1))
+
+
+def attempt(path):
+    """(size, frames up to an error, the error's message or an empty one)."""
+    frames, size = [], None
+    try:
+        video = VideoFrames(path)
+        size = video.size
+        frames.extend(video)
+    except NeuvaError as error:
+        return size, frames, str(error)
+    return size, frames, ""
+
+
+def test_truncated_real_video_gives_what_is_whole(tmp_path, caplog):
+    content = real("face-video.mp4").read_bytes()
+    for share in (0.2, 0.9):
+        (tmp_path / "cut.mp4").write_bytes(content[: int(len(content) * share)])
+        _, frames, error = attempt(tmp_path / "cut.mp4")
+        assert error.startswith(str(tmp_path / "cut.mp4")) or (
+            0 < len(frames) < 72 and "the file claims 72" in caplog.text
+        )
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_damaged_videos_end_in_frames_or_a_clear_error(small_videos, tmp_path, data):
+    """Bit flips and cuts, in all containers: no crash, no hang, frames of one size and times that advance."""
+    name = data.draw(st.sampled_from(sorted(small_videos)))
+    content = bytearray(small_videos[name])
+    for place in data.draw(st.lists(st.integers(0, len(content) - 1), max_size=60)):
+        content[place] ^= 1 << data.draw(st.integers(0, 7))
+    cut = data.draw(st.one_of(st.none(), st.integers(0, len(content))))
+    path = tmp_path / name
+    path.write_bytes(content[:cut])
+    size, frames, error = attempt(path)
+    times = [t_us for _, t_us in frames]
+    assert times == sorted(set(times))
+    assert all((frame.shape[1], frame.shape[0]) == size for frame, _ in frames)
+    assert error.startswith(str(path)) or (frames and not error)
+
+
+@pytest.fixture(scope="module")
+def small_videos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("videos")
+    kinds = {"mp4": "mp4v", "avi": "MJPG", "mkv": "FFV1", "mpg": "MPG2"}
+    return {
+        f"v.{suffix}": write_video(folder / f"v.{suffix}", range(20, 220, 25), code=code).read_bytes()
+        for suffix, code in kinds.items()
+    }
 
 
 def test_unusable_folders(tmp_path):

@@ -227,6 +227,13 @@ def test_a_stray_time_stamp_is_refused(made: Path, tmp_path: Path) -> None:
     assert "a time stamp is wrong" in refused("run", made / "loihi2.h5", tmp_path / "stray.npz")
 
 
+def test_damage_names_the_option_that_mends_it(made: Path, tmp_path: Path) -> None:
+    path = tmp_path / "cut.csv"
+    path.write_text("t,x,y,p\n1,2,3,1\n2,99,3,1\n")
+    for command in (("events", "info", path), ("run", made / "loihi2.h5", path)):
+        assert "read with --repair" in refused(*command, "--sensor", "80x60")
+
+
 def test_a_place_the_program_cannot_run_on_is_refused(made: Path, tmp_path: Path) -> None:
     assert "choose one of emulator, lava" in refused("run", made / "loihi2.h5", made / "square.npz", "--on", "sinabs")
     assert "sinabs" in refused("run", made / "speck2f.h5", made / "square.npz", "--on", "lava")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,9 @@ import torch
 
 from experiments import pipeline
 from experiments.config import DataConfig, TrainConfig
+from experiments.evaluation import evaluate
 from experiments.train import train
+from hardware.program import ChipProgram
 from neuva import NeuvaError
 from snn import LayerSpec, NetworkSpec, Neuron
 from snn.training import Recipe, load_network
@@ -38,9 +41,13 @@ def same(left: dict, right: dict) -> bool:
 def test_it_learns_a_moving_spot(spot_store: Path, tmp_path: Path) -> None:
     trained = train(configuration(spot_store, steps=120), tmp_path)
     assert trained.val_ccc > 0.5
-    metrics = pipeline.evaluate_network(load_network(trained.best), spot_store, "test")
-    assert metrics.ccc is not None
-    assert metrics.ccc > 0.5
+    found = evaluate(load_network(trained.best), spot_store, "test")
+    assert found.metrics.ccc is not None
+    assert found.metrics.ccc > 0.5
+    assert found.region is not None
+    assert found.region.clips == 2
+    assert found.coverage is not None
+    assert 0.6 < found.coverage <= 1
     assert pipeline.training_store(trained.best) == spot_store
 
 
@@ -80,3 +87,13 @@ def test_another_configuration_does_not_go_on(spot_store: Path, tmp_path: Path) 
 def test_a_store_without_the_split_is_refused(spot_store: Path) -> None:
     with pytest.raises(NeuvaError, match="no split"):
         pipeline.spread_clips(None, spot_store, "holdout", 3)  # type: ignore[arg-type]
+
+
+def test_a_program_brings_a_region_of_its_own(spot_store: Path, tmp_path: Path) -> None:
+    trained = train(configuration(spot_store, steps=60), tmp_path)
+    program = pipeline.convert(load_network(trained.best), "loihi2", spot_store).program
+    program.save(tmp_path / "program.h5")
+    loaded = ChipProgram.load(tmp_path / "program.h5")
+    assert loaded.region == program.region
+    assert evaluate(loaded, spot_store, "validation").coverage == pytest.approx(0.9, abs=0.02)
+    assert evaluate(replace(loaded, region=None), spot_store, "test").coverage is None
