@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +16,12 @@ from conversion.graph import load_nir
 from conversion.lowering import network_hash
 from datasets.store import EventStore
 from experiments.clips import Cut, load_clips
+from experiments.evaluation import calibrated
 from hardware import devices
 from hardware.check import Check, check
 from hardware.energy import EnergyReport, activity, break_even, energy
 from hardware.program import CHIPS, ChipProgram
 from neuva import NeuvaError
-from snn.metrics import AffectMetrics, affect_metrics
 from snn.networks import ValenceArousalNet
 from snn.training import load_network
 
@@ -41,23 +42,6 @@ def load_model(path: Path) -> ValenceArousalNet:
     raise NeuvaError(f"{path}: a model is a .ckpt (neuva train) or a .nir file")
 
 
-@torch.no_grad()
-def evaluate_network(
-    net: ValenceArousalNet, store_path: Path, split: str, progress: Progress = lambda *_: None
-) -> AffectMetrics:
-    """Metrics of the float network on a split, pooled over all clips."""
-    store = EventStore(store_path, split)
-    parts = []
-    for done, clip in enumerate(load_clips(store, Cut.of(net.spec)), 1):
-        va = net(torch.as_tensor(clip.x)[:, None].float()).clamp(-1, 1)[:, 0].numpy()
-        parts.append((va, clip.labels, clip.mask))
-        progress(done, len(store))
-    if not parts:
-        raise NeuvaError(f"{store_path}: no clips in split {split}")
-    prediction, target, mask = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return affect_metrics(prediction, target, mask)
-
-
 def calibration_input(net: ValenceArousalNet, store_path: Path) -> torch.Tensor:
     """Clips [T, B, C, H, W] of the train split, evenly spread over it, cut to their shortest."""
     store = EventStore(store_path, "train")
@@ -67,8 +51,8 @@ def calibration_input(net: ValenceArousalNet, store_path: Path) -> torch.Tensor:
     return torch.stack([torch.as_tensor(x[:steps]) for x in clips], dim=1).float()
 
 
-def convert(net: ValenceArousalNet, target: str, x: torch.Tensor) -> Check:
-    """Lower the network for a chip, calibrated on x, and place it.
+def convert(net: ValenceArousalNet, target: str, store_path: Path, progress: Progress = lambda *_: None) -> Check:
+    """Lower the network for a chip, calibrated on the store's train split, place it, and calibrate its region.
 
     Raises:
         NeuvaError: for an unknown target or a network the chip cannot hold in principle.
@@ -76,7 +60,8 @@ def convert(net: ValenceArousalNet, target: str, x: torch.Tensor) -> Check:
     if target not in CHIPS:
         raise NeuvaError(f'unknown target "{target}": choose one of {", ".join(CHIPS)}')
     lower = loihi.lower if target.startswith("loihi") else speck.lower
-    return check(lower(net, target, x))
+    checked = check(lower(net, target, calibration_input(net, store_path)))
+    return replace(checked, program=replace(checked.program, region=calibrated(checked.program, store_path, progress)))
 
 
 def spread_clips(cut: Cut, store_path: Path, split: str, count: int) -> list[Clip]:

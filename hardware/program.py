@@ -14,6 +14,7 @@ from typing import Any, Literal
 import h5py
 import numpy as np
 
+from hardware.region import Region
 from neuva import NeuvaError, atomic_path
 
 SCHEMA = 1
@@ -156,6 +157,7 @@ class ChipProgram:
     target: chip name, a key of `CHIPS`.
     dt_us: step of the clocked network in microseconds.
     placement: which slice of which layer is on which core (empty before placing).
+    region: where the label lies around an estimate, None before it is calibrated on the emulator's estimates.
     provenance: hashes, versions, how it was made (JSON-serialisable).
 
     Raises:
@@ -169,6 +171,7 @@ class ChipProgram:
     readout: Readout
     placement: tuple[CoreSlice, ...] = ()
     provenance: dict[str, Any] = field(default_factory=dict)
+    region: Region | None = None
 
     def __post_init__(self) -> None:
         for name, value, allowed in (
@@ -200,7 +203,7 @@ class ChipProgram:
         return "loihi" if self.target.startswith("loihi") else "speck"
 
     def sha256(self) -> str:
-        """Hash of all that is computed: input, layers, constants, read-out and dt (placement and provenance aside)."""
+        """Hash of all that is computed: input, layers, constants, read-out and dt; not of placement and the like."""
         digest = hashlib.sha256(repr((self.target, self.dt_us, self.input)).encode())
         for layer in self.layers:
             for part in (layer, layer.connection, layer.neuron):
@@ -218,6 +221,7 @@ class ChipProgram:
             file.attrs["input"] = json.dumps({"shape": self.input.shape, "kind": self.input.kind})
             file.attrs["provenance"] = json.dumps(self.provenance)
             file.attrs["placement"] = json.dumps([vars(part) for part in self.placement])
+            file.attrs["region"] = json.dumps(self.region.to_dict() if self.region else None)
             for index, layer in enumerate(self.layers):
                 _save_layer(file.create_group(f"layers/{index:02d}"), layer)
             readout = file.create_group("readout")
@@ -252,6 +256,7 @@ class ChipProgram:
     def _read(cls, file: h5py.File) -> ChipProgram:
         encoding = json.loads(file.attrs["input"])
         readout = file["readout"]
+        region = json.loads(file.attrs.get("region", "null"))
         return cls(
             target=str(file.attrs["target"]),
             dt_us=int(file.attrs["dt_us"]),
@@ -265,6 +270,7 @@ class ChipProgram:
             ),
             placement=tuple(CoreSlice(**part) for part in json.loads(file.attrs["placement"])),
             provenance=json.loads(file.attrs["provenance"]),
+            region=Region.from_dict(region) if region else None,
         )
 
 

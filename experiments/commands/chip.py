@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from experiments.commands.events import Sensor, sensor_size
+from experiments.commands.events import Repair, Sensor, sensor_size
 from experiments.commands.options import Json, console, keep_inputs, print_json, progress
 from neuva import NeuvaError
 
@@ -23,7 +23,11 @@ def convert(
     target: Annotated[str, typer.Option(help="loihi1, loihi2, speck2e, speck2f or dynapcnn.")],
     out: Annotated[Path, typer.Option(help="Where the program goes (.h5).")],
     data: Annotated[
-        Path | None, typer.Option(help="Store whose train split calibrates (default: the one it was trained on).")
+        Path | None,
+        typer.Option(
+            help="Store whose train split calibrates the integers, and its validation split the region around an "
+            "estimate (default: the store it was trained on)."
+        ),
     ] = None,
     nir: Annotated[Path | None, typer.Option(help="Also write the float network as a NIR graph here.")] = None,
 ) -> None:
@@ -37,7 +41,8 @@ def convert(
     keep_inputs(out, model, *([data] if data else []), *([nir] if nir else []))
     keep_inputs(nir, model)
     net = pipeline.load_model(model)
-    checked = pipeline.convert(net, target, pipeline.calibration_input(net, data or pipeline.training_store(model)))
+    with progress("calibrating") as update:
+        checked = pipeline.convert(net, target, data or pipeline.training_store(model), update)
     checked.program.save(out)
     if nir is not None:
         save_nir(net, nir)
@@ -73,6 +78,7 @@ def run(
     out: Annotated[Path | None, typer.Option(help="Trace (.h5); beside it go a .csv and a .png.")] = None,
     clip: Annotated[str | None, typer.Option(help="Clip of a store (default: its first).")] = None,
     sensor: Sensor = None,
+    repair: Repair = False,
 ) -> None:
     """Valence and arousal of a recording, over time: trace, CSV and picture.
 
@@ -89,7 +95,7 @@ def run(
         raise NeuvaError(f"{out}: a trace is an .h5 file; its .csv and .png go beside it")
     keep_inputs(out, events, program)
     loaded = ChipProgram.load(program)
-    recording = open_recording(events, clip, sensor_size(sensor))
+    recording = open_recording(events, clip, sensor_size(sensor), repair)
     given = prepare(recording, loaded)
     trace = run_input(loaded, given, on)
     path = out or Path("runs") / f"{program.stem}-{recording.name.replace('/', '-')}-{on}.h5"

@@ -38,27 +38,34 @@ def train(
 
 
 def evaluate(
-    model: Annotated[Path, typer.Argument(help="A checkpoint (.ckpt) or NIR graph (.nir).")],
+    model: Annotated[Path, typer.Argument(help="A checkpoint (.ckpt), NIR graph (.nir) or chip program (.h5).")],
     data: Annotated[Path, typer.Option(help="HDF5 store with labels.")],
     split: Annotated[str, typer.Option(help="Which split of the store.")] = "test",
     json: Json = False,
 ) -> None:
-    """CCC, PCC and RMSE of valence and arousal, pooled over all clips of a split.
+    """CCC, PCC, RMSE, SAGR and ICC of valence and arousal, pooled over all clips of a split, and the 90 % region.
 
     Example: `neuva evaluate runs/faces-loihi2/best.ckpt --data runs/faces.h5`
     """
-    from experiments.pipeline import evaluate_network, load_model
+    from experiments.evaluation import evaluate as measure
+    from experiments.pipeline import load_model
+    from hardware.program import ChipProgram
 
     with progress("evaluating") as update:
-        metrics = evaluate_network(load_model(model), data, split, update)
+        found = measure(ChipProgram.load(model) if model.suffix == ".h5" else load_model(model), data, split, update)
     if json:
-        print_json(metrics.to_dict())
+        print_json(found.to_dict())
         return
-    console.print(f"{metrics.estimates} estimates of split {split} of {data}")
-    for name, v, a in (
-        ("CCC", metrics.ccc_valence, metrics.ccc_arousal),
-        ("PCC", metrics.pcc_valence, metrics.pcc_arousal),
-        ("RMSE", metrics.rmse_valence, metrics.rmse_arousal),
-    ):
-        shown = ["undefined (constant)" if value is None else f"{value:.3f}" for value in (v, a)]
-        console.print(f"{name:5} valence {shown[0]}, arousal {shown[1]}")
+    metrics = found.metrics
+    console.print(f"{metrics.estimates} estimates of {found.clips} clips, split {split} of {data}")
+    for name in ("ccc", "pcc", "rmse", "sagr", "icc"):
+        pair = [getattr(metrics, f"{name}_{what}") for what in ("valence", "arousal")]
+        shown = ["undefined (constant)" if value is None else f"{value:.3f}" for value in pair]
+        console.print(f"{name.upper():5} valence {shown[0]}, arousal {shown[1]}")
+    if found.region is None or found.coverage is None:
+        console.print("region: none (no validation split to calibrate it on)")
+        return
+    console.print(
+        f"region of {found.region.level:.0%}: holds {found.coverage:.1%} of the labels, area {found.region.area:.2f} "
+        f"of the plane's 4, calibrated on {found.region.clips} clips"
+    )
