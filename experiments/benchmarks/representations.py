@@ -50,7 +50,7 @@ def run(update: Callable[..., None]) -> Benchmark:
     Raises:
         NeuvaError: if it is not.
     """
-    recordings = {"evenly spread": _even(), "moving edges": _edges()}
+    recordings = {"even": _even(), "edges": _edges()}
     measured: list[list[Cell]] = []
     for done, contest in enumerate(CONTESTS):
         update(done, len(CONTESTS))

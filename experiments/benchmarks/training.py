@@ -156,7 +156,7 @@ def agreement(peer: str) -> str:
         for ours, theirs in zip(nets[0].parameters(), nets[1].parameters(), strict=True)
         if ours.grad is not None and theirs.grad is not None
     )
-    return f"{text}, gradients to {worst:.0e}"
+    return f"{text} and gradients" if worst == 0 else f"{text}, gradients to {worst:.0e}"
 
 
 if __name__ == "__main__":

@@ -55,5 +55,5 @@ def _grid(table: Table) -> Grid:
 
 def _text(cell: Cell) -> str:
     if cell is None or isinstance(cell, str):
-        return cell or "-"
+        return "-" if cell is None else cell
     return f"{cell:,.0f}" if isinstance(cell, int) or cell >= 1000 else f"{cell:.3g}"
