@@ -31,7 +31,10 @@ CHUNK = 1 << 16
 """Events a compressed chunk: large enough to compress, small enough to read one short clip."""
 PIECE = 1 << 20
 """Events read, written or copied at once: 13 MB, so that a clip of any length passes in constant memory."""
-FILTER: Mapping[str, Any] = hdf5plugin.Blosc(cname="zstd", clevel=5, shuffle=hdf5plugin.Blosc.SHUFFLE)
+FILTER: Mapping[str, Any] = {
+    **hdf5plugin.Blosc(cname="zstd", clevel=5, shuffle=hdf5plugin.Blosc.SHUFFLE),
+    "fletcher32": True,  # Blosc unpacks damaged chunks without a word
+}
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from datasets.events import Events
+from datasets.events import EVENT_DTYPE, Events
+from datasets.files import write_events
 from datasets.interrupt import uninterrupted
 from datasets.sample import Sample
 from datasets.store import EventStore, StoreWriter
@@ -435,3 +436,17 @@ def test_a_real_face_takes_few_bytes_an_event(tmp_path):
     with StoreWriter(tmp_path / "f.h5", dataset="face", sensor_size=events.sensor_size, provenance={}) as store:
         store.add("face", "test", Sample(events, *nothing))
     assert (tmp_path / "f.h5").stat().st_size / len(events) < 3
+
+
+def test_damage_inside_a_compressed_chunk_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    array = np.zeros(20_000, EVENT_DTYPE)
+    array["t"] = np.cumsum(np.random.default_rng(0).integers(0, 50, len(array)))
+    write_events(path, Events(array, (8, 8)))
+    with h5py.File(path) as file:
+        chunk = file["events/dt"].id.get_chunk_info(0)
+    with path.open("r+b") as file:
+        file.seek(chunk.byte_offset + chunk.size // 2)
+        file.write(bytes(64))
+    with pytest.raises(NeuvaError, match="damaged"):
+        EventStore(path).sample(0)
