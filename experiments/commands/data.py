@@ -28,7 +28,7 @@ def make(
     name: Annotated[str, typer.Argument(help=f"{', '.join(CATALOGUE)}: see `neuva data list`.")],
     out: Annotated[Path, typer.Option(help="HDF5 store to write.")],
     root: Annotated[Path | None, typer.Option(help="The data set's folder.")] = None,
-    size: Annotated[str | None, typer.Option(help="synthetic: default or smallest.")] = None,
+    size: Annotated[str | None, typer.Option(help="synthetic: default, smallest or large.")] = None,
     split: Annotated[str | None, typer.Option(help="see: disjoint (by volunteer) or official.")] = None,
     labels: Annotated[
         str | None, typer.Option(help="nefer: expected or reported; folder: a CSV table, if not labels.csv in it.")
