@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from conversion.quantize import Grid, scale_candidates, whole_threshold
+from conversion.quantize import Grid, scale_candidates, scale_of_grid, whole_threshold
 from snn.networks import ValenceArousalNet
 
 CLIPS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)
@@ -37,7 +37,7 @@ def calibrate(
     ceiling: Callable[[int], float],
     on_layer: Callable[[str], None] | None = None,
 ) -> Calibration:
-    """Choose scales layer by layer, first to last, each given the ones before.
+    """Choose scales layer by layer, first to last, each given the ones before; weights on the grid keep theirs.
 
     Args:
         net: the float network.
@@ -51,10 +51,7 @@ def calibrate(
     scales, errors = [], []
     for index, (name, layer, rounded) in enumerate(zip(net.names, net.layers, trial.layers, strict=True)):
         weight = layer.synapse.weight.detach().numpy().astype(np.float64)
-        options = [
-            whole_threshold(scale, layer.neuron.threshold, ceiling(index))
-            for scale in scale_candidates(weight, largest, CLIPS)
-        ]
+        options = _options(weight, layer.neuron.threshold, grid, largest, ceiling(index))
         costs = []
         for scale in options:
             rounded.synapse.weight.copy_(torch.as_tensor(grid(weight, scale) / scale))
@@ -66,3 +63,10 @@ def calibrate(
         if on_layer:
             on_layer(name)
     return Calibration(tuple(scales), tuple(errors))
+
+
+def _options(weight: np.ndarray, threshold: float, grid: Grid, largest: int, ceiling: float) -> list[float]:
+    kept = scale_of_grid(weight, threshold, grid, largest, ceiling)
+    if kept is not None:  # trained on the grid: any other scale would round again
+        return [kept]
+    return [whole_threshold(scale, threshold, ceiling) for scale in scale_candidates(weight, largest, CLIPS)]

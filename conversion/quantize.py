@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +28,16 @@ def loihi_du(alpha: float) -> int:
 def loihi_dv(beta: float) -> int:
     """Voltage decay dv, 12 bits, of v's factor beta = (4096 - dv) / 4096."""
     return int(np.clip(DECAY_ONE - round(DECAY_ONE * beta), 0, DECAY_ONE - 1))
+
+
+def loihi_alpha(du: int) -> float:
+    """The factor of u that du stands for; the inverse of `loihi_du`."""
+    return (DECAY_ONE - 1 - du) / DECAY_ONE
+
+
+def loihi_beta(dv: int) -> float:
+    """The factor of v that dv stands for; the inverse of `loihi_dv`."""
+    return (DECAY_ONE - dv) / DECAY_ONE
 
 
 def loihi_bias(bias: np.ndarray, scale: float) -> tuple[np.ndarray, int]:
@@ -57,3 +68,28 @@ def scale_candidates(weight: np.ndarray, largest: int, clips: tuple[float, ...])
 
 Grid = Callable[[np.ndarray, float], np.ndarray]
 """A function (weight, scale) -> integers."""
+FLOAT32 = 2.0**-22
+"""How far a float32 may lie from what it stands for, relative, with room for one more rounding."""
+PROBES = 16
+
+
+def scale_of_grid(weight: np.ndarray, threshold: float, grid: Grid, largest: int, ceiling: float) -> float | None:
+    """The largest scale at which `weight` is a chip's integers already, None if there is none.
+
+    The threshold is whole on the chip, so scales are whole / threshold, and few: all are tried, first on the largest
+    weights, the ones that rule out most.
+    """
+    flat = weight.ravel()
+    order = np.argsort(-np.abs(flat))[:PROBES]
+    peak = abs(flat[order[0]])
+    if peak == 0:
+        return None
+    highest = min((largest + 2) / peak, ceiling) * threshold  # the grid goes a step further down than up
+    scales = np.arange(int(highest * (1 + FLOAT32)), 0, -1) / threshold
+    likely = scales[_lies_on(flat[order], grid, scales[:, None]).all(axis=1)]
+    return next((float(scale) for scale in likely if _lies_on(flat, grid, scale).all()), None)
+
+
+def _lies_on(weight: np.ndarray, grid: Grid, scale: Any) -> np.ndarray:
+    words = weight * scale
+    return np.abs(grid(weight, scale) - words) <= FLOAT32 * np.abs(words)

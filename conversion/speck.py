@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from conversion import lowering, quantize
-from conversion.calibration import calibrate
+from conversion.calibration import Calibration, calibrate
 from hardware.program import ChipProgram, Layer, SpeckNeuron
 from neuva import NeuvaError
 from snn.layers import Spiking
@@ -22,11 +22,7 @@ def lower(net: ValenceArousalNet, target: str, x: torch.Tensor) -> ChipProgram:
     Raises:
         NeuvaError: names the layer, what the chip lacks and the cure.
     """
-    lowering.require_family(net, "speck")
-    for name, layer in zip(net.names, net.layers, strict=True):
-        _require_neuron(name, layer.neuron)
-    ceiling = [_ceiling(layer) for layer in net.layers]
-    calibration = calibrate(net, x, quantize.speck_weight, quantize.SPECK_WEIGHT_MAX, lambda k: ceiling[k])
+    calibration = choose_scales(net, x)
     shapes = lowering.population_shapes(net)
     layers = tuple(
         _layer(name, layer, scale, *shape)
@@ -40,6 +36,19 @@ def lower(net: ValenceArousalNet, target: str, x: torch.Tensor) -> ChipProgram:
         readout=lowering.readout(net),
         provenance=lowering.provenance(net, x, calibration),
     )
+
+
+def choose_scales(net: ValenceArousalNet, x: torch.Tensor) -> Calibration:
+    """The scales of its layers that `lower` takes, from x [T, B, C, H, W].
+
+    Raises:
+        NeuvaError: names the layer, what the chip lacks and the cure.
+    """
+    lowering.require_family(net, "speck")
+    for name, layer in zip(net.names, net.layers, strict=True):
+        _require_neuron(name, layer.neuron)
+    ceiling = [_ceiling(layer) for layer in net.layers]
+    return calibrate(net, x, quantize.speck_weight, quantize.SPECK_WEIGHT_MAX, lambda k: ceiling[k])
 
 
 def _require_neuron(name: str, neuron: Neuron) -> None:

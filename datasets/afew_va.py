@@ -110,7 +110,7 @@ def recipe(root: Path, *, preset: str = "v2e", interpolate: How = "none", fps: f
         ClipJob(folder.name, f"fold{fold}", partial(make_clip, folder, fold, model, interpolate, fps, seed))
         for folder, fold in zip(folders, folds, strict=True)
     ]
-    return Recipe("afew-va", (SIDE, SIDE), provenance, jobs)
+    return Recipe("afew-va", (SIDE, SIDE), provenance, jobs, folders)
 
 
 def make_clip(folder: Path, fold: int, model: PixelModel, interpolate: How, fps: float, seed: int) -> Made:

@@ -36,7 +36,10 @@ CATALOGUE = {
         "datasets.synthetic",
         root="",
         splits="train, validation, test by person",
-        options={"size": "default (540 clips), smallest (14) or large (1,344)", "seed": "of people, behaviour and noise"},
+        options={
+            "size": "default (540 clips), smallest (14) or large (1,680)",
+            "seed": "of people, behaviour and noise",
+        },
     ),
     "afew-va": Entry(
         "600 clips of films, their events simulated; valence and arousal a frame",

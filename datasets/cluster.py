@@ -23,6 +23,9 @@ from neuva import NeuvaError, __version__
 PATIENCE = 5
 """Seconds to wait for a scheduler, and for its first worker."""
 
+LOST = 15
+"""Seconds for a cluster that has lost all its workers to get new ones."""
+
 SETTINGS = {
     "distributed.scheduler.allowed-failures": 2,  # a clip that has killed three workers is given up
     "distributed.scheduler.worker-saturation": 1.0,  # no clip waits on a worker, to be blamed when that one dies
@@ -75,6 +78,24 @@ def existing(address: str) -> Iterator[Client]:
         with client, _connection(client, address):
             _check_workers(client, address)
             yield client
+
+
+def require_workers(client: Client) -> None:
+    """Wait until there is a worker.
+
+    Raises:
+        NeuvaError: if none comes within `LOST` seconds.
+    """
+    address = client.scheduler.address  # type: ignore[union-attr]  # connected
+    try:
+        client.wait_for_workers(1, timeout=LOST)
+    except TimeoutError as error:
+        if client.status != "running":  # it is the scheduler that is lost
+            raise
+        raise NeuvaError(
+            f"the Dask scheduler at {address} has lost all its workers: start some with `dask worker {address}` and "
+            "run the same again; finished clips are kept"
+        ) from error
 
 
 def versions() -> dict[str, str]:

@@ -21,7 +21,8 @@ import numpy as np
 from datasets.crop import rescale
 from datasets.events import Events
 from datasets.face_track import track_activity
-from datasets.files import read_events, stream_events
+from datasets.files import FORMATS, read_events, stream_events
+from datasets.files.registry import format_of
 from datasets.label_table import Labelled, read_labels
 from datasets.recipe import ClipJob, Made, Recipe
 from datasets.sample import Sample
@@ -41,7 +42,7 @@ class Reading:
 
     clock: "recording", label times are on each recording's own clock; "start", they count from its first event.
     face: "activity", the face is the busiest square of the events, tracked; "whole", it fills the picture.
-    sensor_size: (width, height) of recordings, needed for files that do not tell it.
+    sensor_size: (width, height) of the recordings that do not tell it.
     rescale_to: (width, height) all recordings are scaled down to; None: they must be of one size.
     repair: sort and drop bad events, keep what stands before damage.
     """
@@ -100,7 +101,8 @@ def recipe(
         "seed": seed,
         "notes": notes,
     }
-    return Recipe("folder", _common_size(Path(root), clips, reading), provenance, jobs)
+    inputs = [table, *(Path(root, clip.file) for clip in clips)]
+    return Recipe("folder", _common_size(Path(root), clips, reading), provenance, jobs, inputs)
 
 
 def make_clip(path: Path, clip: Labelled, reading: Reading) -> Made:
@@ -109,7 +111,7 @@ def make_clip(path: Path, clip: Labelled, reading: Reading) -> Made:
     Raises:
         NeuvaError: if it cannot be read, is empty, none of its labels lies within it, or no face stands out.
     """
-    events = read_events(path, sensor_size=reading.sensor_size, repair=reading.repair)
+    events = read_events(path, sensor_size=_untold_size(path, reading), repair=reading.repair)
     if not len(events):
         raise NeuvaError(f"{path}: holds no events: take its rows out of the labels")
     if reading.rescale_to is not None and events.sensor_size != reading.rescale_to:
@@ -183,7 +185,10 @@ def _splits(table: Path, clips: list[Labelled], seed: int) -> tuple[list[str], l
 def _common_size(root: Path, clips: list[Labelled], reading: Reading) -> tuple[int, int]:
     if reading.rescale_to is not None:
         return reading.rescale_to
-    sizes = {clip.file: stream_events(root / clip.file, sensor_size=reading.sensor_size).sensor_size for clip in clips}
+    paths = {clip.file: root / clip.file for clip in clips}
+    sizes = {
+        file: stream_events(path, sensor_size=_untold_size(path, reading)).sensor_size for file, path in paths.items()
+    }
     first, size = next(iter(sizes.items()))
     for file, other in sizes.items():
         if other != size:
@@ -192,3 +197,9 @@ def _common_size(root: Path, clips: list[Labelled], reading: Reading) -> tuple[i
                 "rescale all to one size (rescale_to=)"
             )
     return size
+
+
+def _untold_size(path: Path, reading: Reading) -> tuple[int, int] | None:
+    """The size to ask of a recording: none of one that tells its own."""
+    told = FORMATS[format_of(path)].open(path).sensor_size
+    return reading.sensor_size if told is None else None

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from datasets.inputs import fingerprint, keep_apart
 from datasets.recipe import ClipJob, Recipe
 from datasets.store import Header, StoredClip, StoreWriter
 from datasets.store.writing import pack
@@ -34,7 +35,8 @@ def make_store(
     """Make every clip of a recipe into the store at `path`; a stopped run goes on from the finished clips.
 
     A worker makes a clip and packs it; this process keeps it at once, so only this process writes the store and a
-    killed worker loses nothing: its clip is made again by another. The store's content depends on the recipe alone.
+    killed worker loses nothing: its clip is made again by another. The store's content depends on the recipe alone;
+    its provenance tells by "inputs_sha256" from which files, so that none is mixed with what it was before.
 
     Args:
         workers: processes on this machine; 1 makes the clips in this process, for a debugger and for tiny stores.
@@ -43,15 +45,22 @@ def make_store(
         progress: called with (clips done, clips in all).
 
     Raises:
-        NeuvaError: if a clip cannot be made (it is named; those before it are kept), the store cannot be written,
-            or the cluster cannot be reached, has no workers or runs another version.
+        NeuvaError: if a clip cannot be made (it is named; those before it are kept), the store cannot be written or
+            would replace an input or what is no store, another run makes it too, or the cluster cannot be reached,
+            has no workers or runs another version.
     """
     name, count = Counter(job.name for job in recipe.jobs).most_common(1)[0] if recipe.jobs else ("", 0)
     if count > 1:
         raise NeuvaError(f"{recipe.dataset}: {count} clips are called {name}: rename all but one")
+    keep_apart(path, recipe.inputs)
     splits = {job.name: job.split for job in recipe.jobs}
+    made_from = {"inputs_sha256": fingerprint(recipe.inputs)} if recipe.inputs else {}
     with StoreWriter(
-        path, dataset=recipe.dataset, sensor_size=recipe.sensor_size, provenance=recipe.provenance, clips=splits
+        path,
+        dataset=recipe.dataset,
+        sensor_size=recipe.sensor_size,
+        provenance={**recipe.provenance, **made_from},
+        clips=splits,
     ) as store:
         waiting = [job for job in recipe.jobs if job.name not in store.finished]
         done = len(splits) - len(waiting)
@@ -91,31 +100,53 @@ def _packed(header: Header, jobs: Sequence[ClipJob], workers: int, scheduler: st
 
 
 def _from_workers(client: Client, header: Header, jobs: Sequence[ClipJob]) -> Packed:
-    from distributed import as_completed
-
-    waiting, finished = iter(jobs), as_completed(loop=client.loop)
+    waiting = iter(jobs)
     running: dict[Future, ClipJob] = {}
     while True:
         room = IN_FLIGHT * sum(client.nthreads().values()) - len(running)  # workers may come and go
         for job in itertools.islice(waiting, max(room, 0 if running else 1)):
             future = client.submit(make_packed, header, job, pure=False)
             running[future] = job
-            finished.add(future)
         if not running:
             return
-        future = next(finished)
+        future = _first_done(client, running)
         job = running.pop(future)
-        yield job, _result(future, job)
+        yield job, _result(client, future, job)
         future.release()  # its clip is on disk: the worker may forget it
 
 
-def _result(future: Future, job: ClipJob) -> bytes:
+def _first_done(client: Client, running: Collection[Future]) -> Future:
+    from distributed import wait
+
+    from datasets import cluster
+
+    while True:
+        try:
+            with client.as_current():
+                done = wait(list(running), cluster.PATIENCE, return_when="FIRST_COMPLETED").done
+        except TimeoutError:
+            cluster.require_workers(client)  # without any this would wait for ever
+            continue
+        if done:  # else it was lost with its worker, and is made again
+            return next(iter(done))
+
+
+def _result(client: Client, future: Future, job: ClipJob) -> bytes:
     from distributed import KilledWorker
 
-    try:
-        return future.result()
-    except KilledWorker as error:
-        raise NeuvaError(
-            f"clip {job.name}: the worker that made it died {error.allowed_failures + 1} times, killed or out of "
-            "memory: use fewer workers, or --workers 1 to see why"
-        ) from error
+    from datasets import cluster
+
+    patience = cluster.PATIENCE
+    while True:
+        try:
+            return future.result(timeout=patience)
+        except KilledWorker as error:
+            raise NeuvaError(
+                f"clip {job.name}: the worker that made it died {error.allowed_failures + 1} times, killed or out of "
+                "memory: use fewer workers, or --workers 1 to see why"
+            ) from error
+        except TimeoutError:
+            if future.status == "error":  # the clip's own
+                raise
+            cluster.require_workers(client)
+            patience *= 2  # a large clip takes its time to come

@@ -47,6 +47,8 @@ USERS = {
 
 SPLIT_OF = {f"user_{number:02d}": split for split, numbers in USERS.items() for number in numbers}
 
+LISTS = ("expected_emotions", "reported_emotions")
+
 FRAME_RATE = 30
 """Frames a second of its lists; 51 of them take 1.7 s. Inferred: the data set does not tell it."""
 
@@ -81,13 +83,13 @@ def recipe(root: Path, *, labels: Labels = "expected", repair: bool = False) -> 
 
     Raises:
         NeuvaError: if a list or every recording is missing, a list is not as published, a clip is in one list only,
-            or labels is neither word.
+            a clip has two recordings, or labels is neither word.
     """
     root = Path(root)
     if labels not in get_args(Labels):
         raise NeuvaError(f"NEFER's labels {labels!r} are not known: choose one of {', '.join(get_args(Labels))}")
-    expected = _read_lists(root, "expected_emotions", "event", EMOTIONS)
-    reported = _read_lists(root, "reported_emotions", "event_subjective", (*EMOTIONS, "None"))
+    expected = _read_lists(root, LISTS[0], "event", EMOTIONS)
+    reported = _read_lists(root, LISTS[1], "event_subjective", (*EMOTIONS, "None"))
     if alone := sorted(expected.keys() ^ reported.keys()):
         raise NeuvaError(
             f"{root / 'annotations'}: clip {alone[0]} and {len(alone) - 1} more are in one of the expected and the "
@@ -116,7 +118,9 @@ def recipe(root: Path, *, labels: Labels = "expected", repair: bool = False) -> 
             f"the lists' frames are taken to be {1e6 / FRAME_RATE:.0f} us long, from a recording's first event",
         ],
     }
-    return Recipe("nefer", SENSOR, provenance, jobs)
+    inputs = [root / "annotations" / folder for folder in LISTS]
+    inputs += [*recordings.values(), *(files[0].parent for files in pictures.values())]
+    return Recipe("nefer", SENSOR, provenance, jobs, inputs)
 
 
 def make_clip(recording: Path, frames: int, meta: Mapping[str, Any], pictures: Sequence[Path], repair: bool) -> Made:
@@ -141,7 +145,7 @@ def make_clip(recording: Path, frames: int, meta: Mapping[str, Any], pictures: S
         "face_track": {"times": track.times.tolist(), "boxes": np.round(track.boxes, 3).tolist()},
     }
     unlabelled = np.zeros((frames, 2), np.float32), np.zeros(frames, bool)
-    arrays = {"frames": np.stack([_grey(file) for file in pictures])} if pictures else {}
+    arrays = {"frames": _stack(pictures)} if pictures else {}
     return Sample(events, times, *unlabelled, {**meta, **found}), arrays
 
 
@@ -189,9 +193,14 @@ def _checked(where: str, row: list[str], split: str, known: tuple[str, ...]) -> 
 
 def _recordings(root: Path, listed: Mapping[str, Listed]) -> tuple[dict[str, Path], list[str]]:
     """The listed clips' recordings, and the clips without; recordings that no list names are left alone."""
-    there = {file.stem.removesuffix("_cd"): file for file in sorted(root.rglob("*.raw"))}
-    files = {clip: there.get(clip.removesuffix("_cd")) for clip in listed}
-    found = {clip: file for clip, file in files.items() if file is not None}
+    there: dict[str, list[Path]] = {}
+    for file in sorted(root.rglob("*.raw")):
+        there.setdefault(file.stem.removesuffix("_cd"), []).append(file)
+    files = {clip: there.get(clip.removesuffix("_cd"), []) for clip in listed}
+    for clip, same in files.items():
+        if len(same) > 1:
+            raise NeuvaError(f"{same[1]}: is clip {clip} again, which is also at {same[0]}: remove one of them")
+    found = {clip: same[0] for clip, same in files.items() if same}
     missing = sorted(files.keys() - found.keys())
     if not found:
         raise NeuvaError(f"{root}: holds none of the {len(listed)} recordings (*.raw): {CURE}")
@@ -206,10 +215,10 @@ def _picture_files(root: Path, listed: Mapping[str, Listed]) -> dict[str, list[P
     Nothing published says which RGB clip is of which recording: a user's are paired in the order of their names,
     which is that of time, where their emotions then agree.
     """
-    lists = [root / "annotations" / "expected_emotions" / f"{split}_gopro.csv" for split in USERS]
+    lists = [root / "annotations" / LISTS[0] / f"{split}_gopro.csv" for split in USERS]
     if not (root / "rgb_frames").is_dir() or not all(path.is_file() for path in lists):
         return {}
-    filmed = _read_lists(root, "expected_emotions", "gopro", EMOTIONS)
+    filmed = _read_lists(root, LISTS[0], "gopro", EMOTIONS)
     found = {}
     for user in SPLIT_OF:
         clips, films = ([clip for clip in sorted(each) if each[clip].user == user] for each in (listed, filmed))
@@ -221,6 +230,16 @@ def _picture_files(root: Path, listed: Mapping[str, Listed]) -> dict[str, list[P
             if folder.is_dir():
                 found[clip] = [folder / f"frame_{number:02d}.png" for number in range(listed[clip].frames)]
     return found
+
+
+def _stack(files: Sequence[Path]) -> np.ndarray:
+    pictures = [_grey(file) for file in files]
+    for file, picture in zip(files, pictures, strict=True):
+        if picture.shape != pictures[0].shape:
+            raise NeuvaError(
+                f"{file}: is of another shape than {files[0].name}: unpack it again, or remove rgb_frames to do without"
+            )
+    return np.stack(pictures)
 
 
 def _grey(file: Path) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,10 +34,12 @@ class Recipe:
 
     dataset: its name. sensor_size: (width, height) of every clip. provenance: source, settings, seed, version, and
     what a reader of results must know (that a split shares its subjects, that the faces are synthetic).
-    jobs: the clips in the order of the store.
+    jobs: the clips in the order of the store. inputs: files, and folders of files, that the clips are made from: a
+    store begun with others, or before they changed, is begun anew.
     """
 
     dataset: str
     sensor_size: tuple[int, int]
     provenance: Mapping[str, Any]
     jobs: Sequence[ClipJob]
+    inputs: Sequence[Path] = ()

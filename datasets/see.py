@@ -91,8 +91,10 @@ def recipe(root: Path, *, split: str = "disjoint", seed: int = 0) -> Recipe:
         raise NeuvaError(f'SEE: split "{split}" is not known: choose disjoint or official')
     sequences, left_out = _sequences(root)
     segments: dict[str, tuple[int, int]] = {}
+    inputs = [folder for sequence in sequences.values() for folder in (sequence.events, sequence.frames)]
     if split == "official":
-        assigned, segments = _official(root)
+        inputs.append(table := _split_file(root))
+        assigned, segments = _official(table)
         left_out |= {name: "has no frames in the split file" for name in sequences if name not in assigned}
         there = sequences.keys() | left_out.keys()
         left_out |= {name: "is in the split file alone" for name in assigned if name not in there}
@@ -118,7 +120,7 @@ def recipe(root: Path, *, split: str = "disjoint", seed: int = 0) -> Recipe:
         "emotions": list(EMOTIONS),
         "left_out": left_out,
     }
-    return Recipe("see", _size(sequences.values()), provenance, jobs)
+    return Recipe("see", _size(sequences.values()), provenance, jobs, inputs)
 
 
 def make_clip(sequence: Sequence, segment: tuple[int, int] | None) -> Made:
@@ -201,11 +203,15 @@ def _folders(tree: Path) -> dict[str, Path]:
     return found
 
 
-def _official(root: Path) -> tuple[dict[str, str], dict[str, tuple[int, int]]]:
-    """Split and segment [start, stop) of each sequence that has frames in the split file."""
+def _split_file(root: Path) -> Path:
     path = next((root / name for name in SPLIT_FILES if (root / name).is_file()), None)
     if path is None:
         raise NeuvaError(f"{root}: has no split file ({' or '.join(SPLIT_FILES)}): {CURE}, or take split disjoint")
+    return path
+
+
+def _official(path: Path) -> tuple[dict[str, str], dict[str, tuple[int, int]]]:
+    """Split and segment [start, stop) of each sequence that has frames in the split file."""
     try:
         database = dict(json.loads(path.read_text(encoding="utf-8"))["database"])
     except (OSError, ValueError, KeyError, TypeError) as error:

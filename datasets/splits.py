@@ -81,18 +81,3 @@ def shared_groups(groups: Sequence[str], splits: Sequence[str]) -> dict[str, lis
     for group, split in zip(groups, splits, strict=True):
         places.setdefault(group, set()).add(split)
     return {group: sorted(found) for group, found in sorted(places.items()) if len(found) > 1}
-
-
-def assert_disjoint(groups: Sequence[str], splits: Sequence[str]) -> None:
-    """Check that no group is in two splits.
-
-    Raises:
-        NeuvaError: naming the first such group and its splits.
-    """
-    shared = shared_groups(groups, splits)
-    if shared:
-        group, places = next(iter(shared.items()))
-        raise NeuvaError(
-            f"{len(shared)} of {len(set(groups))} subjects are in more than one split, the first {group} in "
-            f"{' and '.join(places)}: allowed none; split by subject (folds_by_group, split_by_group)"
-        )

@@ -43,7 +43,7 @@ class SyntheticSpec:
 SIZES = {
     "default": SyntheticSpec(),
     "smallest": SyntheticSpec(identities=(4, 2, 2), clips=(8, 2, 4), seconds=2.0),
-    "large": SyntheticSpec(identities=(400, 32, 40), clips=(1200, 64, 80)),
+    "large": SyntheticSpec(identities=(400, 120, 120), clips=(1200, 240, 240)),
 }
 """The faces of the demo's sizes, and as many as a network worth deploying needs."""
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from experiments.commands import bench, chip, data, demo, events, simulate, train
+from experiments.commands import bench, chip, data, demo, events, ladder, simulate, train
 from neuva import NeuvaError, __version__
 
 UsageError: Any = typer.BadParameter.__base__  # of the Click that this Typer carries
@@ -32,6 +32,7 @@ app.command(cls=simulate.ListsPresets)(simulate.simulate)
 app.add_typer(data.app, name="data")
 app.command()(train.train)
 app.command()(train.evaluate)
+app.command()(ladder.ladder)
 app.command()(chip.convert)
 app.command()(chip.check)
 app.command()(chip.run)

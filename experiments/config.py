@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
 from neuva import NeuvaError
+from snn.baselines import ConvGruSpec
 from snn.networks import NetworkSpec
 from snn.training import Recipe
+
+KINDS = ("spiking", "conv_gru")
 
 
 class Model(BaseModel):
@@ -19,24 +22,71 @@ class Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class Augment(Model):
+    """How far a training window may be changed; each change is drawn anew, evenly, up to its largest; 0: none."""
+
+    flip: bool = Field(default=True, description="mirror half of the windows left to right")
+    shift: float = Field(default=0, ge=0, le=1, description="move the face's box, as a share of its side")
+    drift: float = Field(default=0, ge=0, le=1, description="let the box wander in a window, as a share of its side")
+    scale: float = Field(default=0, ge=0, le=9, description="grow or shrink the box: 0.1 from 1 / 1.1 to 1.1")
+    rotate: float = Field(default=0, ge=0, le=180, description="turn the picture, degrees either way")
+    drop: float = Field(default=0, ge=0, lt=1, description="lose events, as a share of all")
+    noise_hz: float = Field(default=0, ge=0, le=1000, description="add events, a second and input pixel")
+    stretch: float = Field(default=0, ge=0, le=9, description="slow down or hasten: 0.1 from 1 / 1.1 to 1.1")
+    polarity: float = Field(default=0, ge=0, le=1, description="chance that ON and OFF are exchanged")
+
+
 class DataConfig(Model):
     """Where clips come from and how windows are cut from them."""
 
     store: Path = Field(description="HDF5 store made by `neuva data make`")
     window_steps: int = Field(100, ge=2, description="steps of dt in a training window")
-    batch: int = Field(8, ge=1, description="windows in an optimiser step")
-    flip: bool = Field(True, description="mirror half of the windows left to right")
-    shift: int = Field(0, ge=0, description="move windows by up to so many pixels, as a face's box is never exact")
-    workers: int = Field(0, ge=0, description="processes that cut windows")
+    batch: int = Field(8, ge=1, description="windows in an optimiser step, of all processes together")
+    augment: Augment = Augment()
+    workers: int = Field(0, ge=0, description="processes that cut windows, for each that trains")
+
+
+class ChipAwareConfig(Model):
+    """Training with a chip's own numbers."""
+
+    target: Literal["loihi1", "loihi2", "speck2e", "speck2f", "dynapcnn"] = Field(description="the chip")
+    last: float = Field(0.25, gt=0, le=1, description="for the last share of the steps")
+
+
+def _kind(value: Any) -> str:
+    return str(value.get("kind", "spiking")) if isinstance(value, dict) else str(getattr(value, "kind", "spiking"))
+
+
+Network = Annotated[
+    Annotated[NetworkSpec, Tag("spiking")] | Annotated[ConvGruSpec, Tag("conv_gru")], Discriminator(_kind)
+]
 
 
 class TrainConfig(Model):
     """Everything `neuva train` needs."""
 
     data: DataConfig
-    network: NetworkSpec
+    network: Network
     recipe: Recipe = Recipe()
+    chip_aware: ChipAwareConfig | None = Field(None, description="train the last steps with a chip's own numbers")
+    start: Path | None = Field(None, description="checkpoint whose weights to begin with, of any target")
     seed: int = Field(0, ge=0)
+    devices: int = Field(1, ge=1, description="processes on this machine, each on a device of its own")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="of convolutions: bfloat16 on a GPU that has it, else float32"
+    )
+
+    @model_validator(mode="after")
+    def _chip_is_the_networks(self) -> TrainConfig:
+        if self.chip_aware is not None:
+            family = "loihi" if self.chip_aware.target.startswith("loihi") else "speck"
+            trained_for = self.network.target if isinstance(self.network, NetworkSpec) else "no chip"
+            if trained_for not in (family, "any"):
+                raise ValueError(
+                    f"chip_aware.target {self.chip_aware.target} on a network for {trained_for}: "
+                    "name a chip of the network's target, or leave chip_aware out"
+                )
+        return self
 
     @model_validator(mode="after")
     def _window_is_scored(self) -> TrainConfig:
@@ -67,5 +117,10 @@ def load_config(path: str | Path) -> TrainConfig:
     try:
         return TrainConfig.model_validate(values)
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
+        problems = "; ".join(f"{_path(e['loc'])}: {e['msg']}" for e in error.errors())
         raise NeuvaError(f"{path}: {problems}") from error
+
+
+def _path(place: tuple[int | str, ...]) -> str:
+    """Where in the file, without the kind of network that the checker puts in between."""
+    return ".".join(str(part) for part in place if part not in KINDS) or "file"

@@ -1,61 +1,62 @@
-"""Feeds training: random windows of clips, the same ones for the same seed and epoch."""
+"""Feeds training: random windows of clips, the same ones for the same seed whoever cuts them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import lightning
 import numpy as np
 import torch
-from tonic.collation import PadTensors
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from conversion.fidelity import Clip
 from datasets.store import EventStore
-from experiments.clips import Cut, load_clips
-from experiments.config import DataConfig
-from neuva import NeuvaError
-from snn.networks import NetworkSpec
+from experiments.augmentation import draw, window
+from experiments.clips import Cut, EventClip, load_clips, load_event_clips
+from experiments.config import Augment, DataConfig
+from snn.building import AffectSpec
 
 Item = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+VALIDATION_BATCH = 8
 
 
 @dataclass(frozen=True)
 class Windows(Dataset):
-    """`count` random windows; number i depends on (seed, epoch, i) alone, so a resumed run sees the same."""
+    """Random windows without end: window n of a training depends on (seed, n) alone, whichever process cuts it."""
 
-    clips: list[Clip]
+    clips: list[EventClip]
+    cut: Cut
     steps: int
-    every: int
-    flip: bool
-    shift: int
+    augment: Augment
     seed: int
-    epoch: int
-    count: int
+
+    def __getitem__(self, number: int) -> Item:
+        """x uint8 or int16 [T, C, H, W], labels [T / every, 2], mask [T / every]."""
+        random = np.random.default_rng([self.seed, number])
+        clip = self.clips[random.integers(len(self.clips))]
+        change = draw(self.augment, random)
+        x, labels, mask = window(clip, self.cut, self.steps // self.cut.every, change, random)
+        return torch.from_numpy(x), torch.from_numpy(labels), torch.from_numpy(mask)
+
+
+class Numbers(Sampler[int]):
+    """Numbers of the windows of `steps` optimiser steps: of each step's batch, the share of one of `world` processes.
+
+    They follow from the steps that are `done()` when an epoch begins, so a resumed run goes on where it stopped.
+    """
+
+    def __init__(self, steps: int, batch: int, done: Callable[[], int], rank: int = 0, world: int = 1) -> None:
+        self.steps, self.batch, self.share, self.rank, self.done = steps, batch, batch // world, rank, done
 
     def __len__(self) -> int:
-        """Windows in an epoch."""
-        return self.count
+        return self.steps * self.share
 
-    def __getitem__(self, index: int) -> Item:
-        """x uint8 [T, C, H, W], labels [T / every, 2], mask [T / every]."""
-        if index >= self.count:
-            raise IndexError(index)
-        rng = np.random.default_rng([self.seed, self.epoch, index])
-        clip = self.clips[rng.integers(len(self.clips))]
-        length = min(self.steps, len(clip.x)) // self.every
-        start = rng.integers(len(clip.x) // self.every - length + 1)
-        x = clip.x[start * self.every : (start + length) * self.every]
-        if self.flip and rng.random() < 0.5:
-            x = x[..., ::-1]
-        x = shifted(x, *rng.integers(-self.shift, self.shift + 1, 2))
-        labels = slice(start, start + length)
-        return (
-            torch.from_numpy(np.ascontiguousarray(x)),
-            torch.from_numpy(clip.labels[labels]),
-            torch.from_numpy(clip.mask[labels]),
-        )
+    def __iter__(self) -> Iterator[int]:
+        done = self.done()
+        for step in range(done, done + self.steps):
+            first = step * self.batch + self.rank * self.share
+            yield from range(first, first + self.share)
 
 
 class AffectData(lightning.LightningDataModule):
@@ -66,85 +67,84 @@ class AffectData(lightning.LightningDataModule):
         spec: the network the clips are cut for.
         seed: of the windows. per_epoch: optimiser steps between validations.
         progress: called with (clips read, clips in all).
+
+    Raises:
+        NeuvaError: if the store lacks a split.
     """
 
     def __init__(
         self,
         config: DataConfig,
-        spec: NetworkSpec,
+        spec: AffectSpec,
         seed: int,
         per_epoch: int,
         progress: Callable[[int, int], None] = lambda *_: None,
     ) -> None:
         super().__init__()
-        self.config, self.spec, self.seed, self.per_epoch = config, spec, seed, per_epoch
-        self.train_clips = self._read("train", progress)
-        self.validation_clips = self._read("validation", progress)
-
-    def _read(self, split: str, progress: Callable[[int, int], None]) -> list[Clip]:
-        store = EventStore(self.config.store, split)
+        self.config, self.per_epoch = config, per_epoch
+        cut = Cut.of(spec)
+        training, validation = EventStore(config.store, "train"), EventStore(config.store, "validation")
+        in_all = len(training) + len(validation)
         clips = []
-        for clip in load_clips(store, Cut.of(self.spec)):
+        for clip in load_event_clips(training, cut):
             clips.append(clip)
-            progress(len(clips), len(store))
-        if not clips:
-            raise NeuvaError(f"{self.config.store}: no clips in split {split}: make the store again")
-        return clips
-
-    def _windows(self, epoch: int) -> Windows:
-        return Windows(
-            self.train_clips,
-            self.config.window_steps,
-            self.spec.every,
-            self.config.flip,
-            self.config.shift,
-            self.seed,
-            epoch,
-            self.per_epoch * self.config.batch,
-        )
+            progress(len(clips), in_all)
+        self.windows = Windows(clips, cut, config.window_steps, config.augment, seed)
+        self.validation_clips: list[Clip] = []
+        for whole in load_clips(validation, cut):
+            self.validation_clips.append(whole)
+            progress(len(clips) + len(self.validation_clips), in_all)
 
     def first(self) -> torch.Tensor:
-        """A first batch [T, B, C, H, W], for the start of the weights."""
-        windows = self._windows(epoch=0)
-        return _collate([windows[i] for i in range(self.config.batch)])[0]
+        """The first batch of all processes together, float [T, B, C, H, W], for the start of the weights."""
+        return collate([self.windows[number] for number in range(self.config.batch)])[0].float()
 
     def train_dataloader(self) -> DataLoader:
-        """This epoch's windows."""
-        epoch = self.trainer.current_epoch if self.trainer else 0
+        """Windows, epoch after epoch; where several processes train, the share of this one."""
+        trainer, batch, workers = self.trainer, self.config.batch, self.config.workers
+        if trainer is None:
+            raise RuntimeError("the windows of a training follow its steps: give this data module to a Trainer")
+        world = trainer.world_size
         return DataLoader(
-            self._windows(epoch),
-            batch_size=self.config.batch,
-            num_workers=self.config.workers,
-            collate_fn=_collate,
+            self.windows,
+            batch_size=batch // world,
+            sampler=Numbers(self.per_epoch, batch, lambda: trainer.global_step, trainer.global_rank, world),
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            pin_memory=torch.cuda.is_available(),
+            collate_fn=collate,
         )
 
     def val_dataloader(self) -> DataLoader:
-        """Whole validation clips; clips of one length share a batch."""
+        """Whole validation clips, all of them on every process; clips of one length share a batch."""
         clips = sorted(self.validation_clips, key=lambda clip: len(clip.x))
         batches: list[list[Clip]] = []
         for clip in clips:
-            if not batches or len(batches[-1]) == 8 or len(batches[-1][0].x) != len(clip.x):
+            if not batches or len(batches[-1]) == VALIDATION_BATCH or len(batches[-1][0].x) != len(clip.x):
                 batches.append([])
             batches[-1].append(clip)
-        return DataLoader([_collate([_whole(clip) for clip in batch]) for batch in batches], batch_size=None)  # type: ignore[arg-type]
+        return DataLoader([collate([_whole(clip) for clip in batch]) for batch in batches], batch_size=None)  # type: ignore[arg-type]
 
-
-def shifted(x: np.ndarray, down: int, right: int) -> np.ndarray:
-    """Pictures [..., H, W] moved by whole pixels; what leaves is lost, what comes in is empty."""
-    out = np.zeros_like(x)
-    height, width = x.shape[-2:]
-    to_y, from_y = (slice(max(s, 0), height + min(s, 0)) for s in (down, -down))
-    to_x, from_x = (slice(max(s, 0), width + min(s, 0)) for s in (right, -right))
-    out[..., to_y, to_x] = x[..., from_y, from_x]
-    return out
+    def on_after_batch_transfer(self, batch: Item, dataloader_idx: int) -> Item:  # noqa: ARG002  # Lightning's hook
+        """Spikes travel to the device as small integers and become float there."""
+        x, labels, mask = batch
+        return x.float(), labels, mask
 
 
 def _whole(clip: Clip) -> Item:
     return torch.from_numpy(clip.x), torch.from_numpy(clip.labels), torch.from_numpy(clip.mask)
 
 
-def _collate(items: list[Item]) -> Item:
-    """Stack to time first: x float [T, B, C, H, W], labels [T', B, 2], mask [T', B]; shorter windows end in silence."""
-    pad = PadTensors(batch_first=False)
-    x, labels, mask = (pad([(item[part], 0) for item in items])[0] for part in range(3))
-    return x.float(), labels, mask.bool()
+def collate(items: list[Item]) -> Item:
+    """Stack to time first: x [T, B, C, H, W], labels [T', B, 2], mask [T', B]; shorter windows end in silence."""
+    x, labels, mask = (_stack([item[part] for item in items]) for part in range(3))
+    return x, labels, mask
+
+
+def _stack(parts: list[torch.Tensor]) -> torch.Tensor:
+    """[T, B, ...] of the longest part's length, zero behind the shorter ones."""
+    arrays = [part.numpy() for part in parts]  # torch would wake its threads for each of many small copies
+    out = np.zeros((max(map(len, arrays)), len(arrays), *arrays[0].shape[1:]), arrays[0].dtype)
+    for column, array in enumerate(arrays):
+        out[: len(array), column] = array
+    return torch.from_numpy(out)

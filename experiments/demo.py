@@ -25,7 +25,7 @@ from experiments.train import same_configuration, train
 from hardware.check import check
 from hardware.program import ChipProgram
 from neuva import NeuvaError, atomic_path, make_folder
-from snn.training import load_network
+from snn.training import load_spiking
 
 CONFIGS = Path(__file__).parent / "configs"
 TARGETS = ("loihi2", "speck2f")
@@ -52,7 +52,7 @@ class Demo:
         for target in TARGETS:
             self._target(target)
         figures = {target: self._figures(target) for target in TARGETS}
-        nets = {target: load_network(self.checkpoint(target)) for target in TARGETS}
+        nets = {target: load_spiking(self.checkpoint(target)) for target in TARGETS}
         programs = {target: ChipProgram.load(self.program(target)) for target in TARGETS}
         results = report_results(self.name, self.size.faces, self.stages.seconds, nets, programs, figures)
         report, certificate = self.out / "report.html", self.out / "certificate.json"
@@ -135,11 +135,11 @@ class Demo:
 
     def _evaluate(self, target: str) -> None:
         with self.bar("evaluating on unseen identities", "clips") as update:
-            found = evaluate(load_network(self.checkpoint(target)), self.store, "test", update)
+            found = evaluate(load_spiking(self.checkpoint(target)), self.store, "test", update)
         self._keep(target, "evaluation", found.to_dict())
 
     def _convert(self, target: str) -> None:
-        net = load_network(self.checkpoint(target))
+        net = load_spiking(self.checkpoint(target))
         with self.bar("calibrating", "clips") as update:
             checked = pipeline.convert(net, target, self.store, update)
         checked.program.save(self.program(target))
@@ -149,7 +149,7 @@ class Demo:
             raise NeuvaError(f"{target}: " + "; ".join(map(str, checked.findings)))
 
     def _verify(self, target: str) -> None:
-        net, program = load_network(self.checkpoint(target)), ChipProgram.load(self.program(target))
+        net, program = load_spiking(self.checkpoint(target)), ChipProgram.load(self.program(target))
         clips = pipeline.spread_clips(Cut.of(net.spec), self.store, "test", self.size.clips)
         with self.bar("verifying", "clips") as update:
             certificate = fidelity.verify(

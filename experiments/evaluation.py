@@ -17,8 +17,8 @@ from hardware import devices
 from hardware.program import ChipProgram
 from hardware.region import Region, calibrate
 from neuva import NeuvaError
+from snn.building import AffectNet
 from snn.metrics import AffectMetrics, affect_metrics
-from snn.networks import ValenceArousalNet
 
 LEVEL = 0.9
 """Share of the labels a region is to hold."""
@@ -26,7 +26,7 @@ LEVEL = 0.9
 CALIBRATION_SPLIT = "validation"
 """People seen neither in training nor in testing."""
 
-Model = ValenceArousalNet | ChipProgram
+Model = AffectNet | ChipProgram
 Progress = Callable[[int, int], None]
 
 

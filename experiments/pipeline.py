@@ -15,13 +15,16 @@ from conversion.fidelity import Clip
 from conversion.graph import load_nir
 from conversion.lowering import network_hash
 from datasets.store import EventStore
-from experiments.clips import Cut, load_clips
+from experiments.clips import Cut, load_clips, make_clip
 from experiments.evaluation import calibrated
+from experiments.recording import clip_recording, prepare
 from hardware import devices
 from hardware.check import Check, check
 from hardware.energy import EnergyReport, activity, break_even, energy
 from hardware.program import CHIPS, ChipProgram
+from hardware.trace import Trace
 from neuva import NeuvaError
+from snn.building import AffectNet
 from snn.networks import ValenceArousalNet
 from snn.training import load_network
 
@@ -29,7 +32,7 @@ CALIBRATION_CLIPS = 6
 Progress = Callable[[int, int], None]
 
 
-def load_model(path: Path) -> ValenceArousalNet:
+def load_model(path: Path) -> AffectNet:
     """A network from a checkpoint (.ckpt) or a NIR graph (.nir).
 
     Raises:
@@ -54,6 +57,8 @@ def calibration_input(net: ValenceArousalNet, store_path: Path) -> torch.Tensor:
 def convert(net: ValenceArousalNet, target: str, store_path: Path, progress: Progress = lambda *_: None) -> Check:
     """Lower the network for a chip, calibrated on the store's train split, place it, and calibrate its region.
 
+    The program's provenance names the data set as "calibrated_on".
+
     Raises:
         NeuvaError: for an unknown target or a network the chip cannot hold in principle.
     """
@@ -61,13 +66,15 @@ def convert(net: ValenceArousalNet, target: str, store_path: Path, progress: Pro
         raise NeuvaError(f'unknown target "{target}": choose one of {", ".join(CHIPS)}')
     lower = loihi.lower if target.startswith("loihi") else speck.lower
     checked = check(lower(net, target, calibration_input(net, store_path)))
-    return replace(checked, program=replace(checked.program, region=calibrated(checked.program, store_path, progress)))
+    provenance = {**checked.program.provenance, "calibrated_on": EventStore(store_path).dataset}
+    region = calibrated(checked.program, store_path, progress)
+    return replace(checked, program=replace(checked.program, region=region, provenance=provenance))
 
 
 def spread_clips(cut: Cut, store_path: Path, split: str, count: int) -> list[Clip]:
     """`count` whole clips of a split, spread evenly over it."""
     store = EventStore(store_path, split)
-    return list(load_clips(store, cut, np.unique(np.linspace(0, len(store) - 1, min(count, len(store))).astype(int))))
+    return list(load_clips(store, cut, _spread(store, count)))
 
 
 def measure_energy(
@@ -75,18 +82,34 @@ def measure_energy(
 ) -> tuple[EnergyReport, str]:
     """Energy from exact counts over whole clips, as the chip works: in steps on Loihi, event by event on Speck.
 
+    A clip without labels is run whole, as `neuva run` does.
     Beside it one sentence on whether the network spikes rarely enough to beat a conventional one.
     """
-    clips = spread_clips(Cut.of(program), store_path, split, count)
-    placed = check(program).program
+    store, placed = EventStore(store_path, split), check(program).program
+    indices = _spread(store, count)
     traces = []
-    for done, clip in enumerate(clips, 1):
-        if program.family == "speck":
-            traces.append(devices.run_events(placed, clip.events, len(clip.x)))
-        else:
-            traces.append(devices.run(placed, clip.x, "emulator"))
-        progress(done, len(clips))
+    for done, index in enumerate(indices, 1):
+        traces.append(_run_clip(placed, store, index))
+        progress(done, len(indices))
     return energy(traces, placed), break_even(activity(traces, placed))
+
+
+def _run_clip(program: ChipProgram, store: EventStore, index: int) -> Trace:
+    """One clip as it is evaluated if it has labels, as it is run if not."""
+    if len(store.labels(index)[0]):
+        clip = make_clip(store.names[index], store.sample(index), Cut.of(program))
+        x, events = clip.x, clip.events
+    else:
+        given = prepare(clip_recording(store, index), program)
+        x, events = given.x, given.since_start(program.dt_us)
+    if program.family == "speck":
+        return devices.run_events(program, events, len(x))
+    return devices.run(program, x, "emulator")
+
+
+def _spread(store: EventStore, count: int) -> list[int]:
+    """Numbers of `count` clips, spread evenly over the store."""
+    return np.unique(np.linspace(0, len(store) - 1, min(count, len(store))).astype(int)).tolist()
 
 
 def training_store(model: Path) -> Path:

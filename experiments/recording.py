@@ -20,16 +20,31 @@ from neuva import NeuvaError
 
 LONGEST_US = 600_000_000
 
+NEAR_US = 200_000
+"""A face found within this time is there: detectors miss some frames, and tracks are smoothed over as much."""
+
+VIDEOS = {".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg"}
+
 
 @dataclass(frozen=True)
 class Recording:
-    """A recording's events, and where the face is."""
+    """A recording's events, and where the face is.
+
+    found: times (us) at which a face was found in a video's frames; None where no frames were looked through.
+    """
 
     name: str
     events: Events
     face: BoxTrack
     start_us: int
     end_us: int
+    found: np.ndarray | None = None
+
+    def face_near(self, times: np.ndarray) -> np.ndarray | None:
+        """Bool: a face was found within `NEAR_US` of these times (us); None where nobody looked."""
+        if self.found is None:
+            return None
+        return np.searchsorted(self.found, times - NEAR_US) < np.searchsorted(self.found, times + NEAR_US, "right")
 
 
 @dataclass(frozen=True)
@@ -39,6 +54,12 @@ class Input:
     events: Events
     x: np.ndarray
     start_us: int
+
+    def since_start(self, dt_us: int) -> np.ndarray:
+        """The events of all steps of `dt_us`, structured, t since start_us."""
+        events = self.events.between(self.start_us, self.start_us + len(self.x) * dt_us).array.copy()
+        events["t"] -= self.start_us
+        return events
 
 
 def open_recording(
@@ -55,9 +76,11 @@ def open_recording(
         store = EventStore(path)
         if sensor_size is not None and sensor_size != store.sensor_size:
             raise NeuvaError(f"{path}: its sensor is {store.sensor_size}, asked for {sensor_size}: ask for the store's")
-        return _from_store(store, path, clip)
+        return clip_recording(store, _index(store, clip))
     if clip is not None:
         raise NeuvaError(f"{path}: holds one recording, no clip {clip}: leave --clip out")
+    if path.suffix.lower() in VIDEOS:
+        raise NeuvaError(f"{path}: is a video: make events of it first, `neuva simulate {path} {path.stem}.h5`")
     events = read_events(path, sensor_size=sensor_size, repair=repair)
     if not len(events):
         raise NeuvaError(f"{path}: holds no events: there is nothing to run")
@@ -65,20 +88,32 @@ def open_recording(
     return Recording(path.stem, events, track_activity(events), events.t0, events.t1 + 1)
 
 
-def _from_store(store: EventStore, path: Path, clip: str | None) -> Recording:
-    names = list(store.names)
-    if clip is not None and clip not in names:
-        raise NeuvaError(f"{path}: no clip {clip}: it has {', '.join(names[:5])}{' ...' if len(names) > 5 else ''}")
-    if not names:
-        raise NeuvaError(f"{path}: holds no clips")
-    index = 0 if clip is None else names.index(clip)
-    sample = store.sample(index)
+def clip_recording(store: EventStore, index: int) -> Recording:
+    """A clip of a store from its start to its end, whatever labels it has.
+
+    Raises:
+        NeuvaError: if it holds no events.
+    """
+    name, sample = store.names[index], store.sample(index)
     if not len(sample.events):
-        raise NeuvaError(f"{path}: clip {names[index]} holds no events: there is nothing to run")
+        raise NeuvaError(f"{store.path}: clip {name} holds no events: there is nothing to run")
     start = int(sample.meta.get("start_us", sample.events.t0))
-    _require_span(path, start, sample.events.t1)
-    face = track_of(sample.meta) or track_activity(sample.events)
-    return Recording(names[index], sample.events, face, start, int(sample.meta.get("end_us", sample.events.t1 + 1)))
+    end = int(sample.meta.get("end_us", sample.events.t1 + 1))
+    _require_span(store.path, start, sample.events.t1)
+    face = track_of(sample.meta)
+    found = face.times if face is not None and "frames_with_face" in sample.meta else None
+    return Recording(name, sample.events, face or track_activity(sample.events), start, end, found)
+
+
+def _index(store: EventStore, clip: str | None) -> int:
+    names = list(store.names)
+    if not names:
+        raise NeuvaError(f"{store.path}: holds no clips")
+    if clip is not None and clip not in names:
+        raise NeuvaError(
+            f"{store.path}: no clip {clip}: it has {', '.join(names[:5])}{' ...' if len(names) > 5 else ''}"
+        )
+    return 0 if clip is None else names.index(clip)
 
 
 def _require_span(path: Path, start_us: int, end_us: int) -> None:

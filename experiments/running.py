@@ -21,24 +21,28 @@ SNAPSHOTS = 6
 def run_input(program: ChipProgram, given: Input, on: str) -> Trace:
     """The trace of one recording; event by event where the place to run takes events, else in steps of dt."""
     if on == "emulator-events" and program.family == "speck":
-        steps = len(given.x)
-        events = given.events.between(given.start_us, given.start_us + steps * program.dt_us).array.copy()
-        events["t"] -= given.start_us
-        return devices.run_events(program, events, steps)
+        return devices.run_events(program, given.since_start(program.dt_us), len(given.x))
     return devices.run(program, given.x, on)
 
 
 def save_run(trace: Trace, given: Input, recording: Recording, path: Path) -> tuple[Path, Path]:
-    """Write the trace to `path` and, beside it, a CSV (the recording's own clock) and a picture; gives their paths."""
+    """Write the trace to `path` and, beside it, a CSV (the recording's own clock) and a picture; gives their paths.
+
+    The CSV's column face is 1 where a face was found near, 0 where none was, empty where nobody looked.
+    """
     trace.save(path)
+    times = given.start_us + trace.times
+    face = recording.face_near(times)
+    seen = [""] * len(times) if face is None else face.astype(int).tolist()
     table, picture = path.with_suffix(".csv"), path.with_suffix(".png")
     with atomic_path(table) as temporary, temporary.open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["t_us", "valence", "arousal"])
-        for time, (valence, arousal) in zip(trace.times, trace.va, strict=True):
-            writer.writerow([given.start_us + int(time), f"{valence:.6f}", f"{arousal:.6f}"])
+        writer.writerow(["t_us", "valence", "arousal", "face"])
+        for time, (valence, arousal), known in zip(times.tolist(), trace.va, seen, strict=True):
+            writer.writerow([time, f"{valence:.6f}", f"{arousal:.6f}", known])
     title = f"{recording.name}: {trace.target} on {trace.backend}"
-    save_png(estimate_over_time(trace.times / 1e6, trace.va, title, snapshots=_snapshots(trace, given)), picture)
+    snapshots = _snapshots(trace, given)
+    save_png(estimate_over_time(trace.times / 1e6, trace.va, title, snapshots=snapshots, face=face), picture)
     return table, picture
 
 

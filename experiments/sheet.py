@@ -1,4 +1,4 @@
-"""Contact sheets: a store's clips, or one recording at several moments."""
+"""Pictures of events: a store's clips, or one recording at several moments."""
 
 from __future__ import annotations
 
@@ -9,44 +9,66 @@ import numpy as np
 
 from datasets.events import Events
 from datasets.pictures import event_picture
+from datasets.sample import Sample
 from datasets.store import EventStore
-from experiments.plots import contact_sheet, faces_and_events, save_png
+from experiments.plots import events_grid, faces_and_events, save_png
 from neuva import NeuvaError
 
 WINDOW_US = 40_000
 MOMENTS = 6
 
 
-def events_sheet(events: Events, start: int, stop: int, title: str, path: Path) -> None:
-    """Write the events between two times as pictures of six equal stretches."""
+def events_sheet(events: Events, start: int, stop: int, title: str, path: Path, zero: int) -> None:
+    """Write the events between two times as pictures of six equal stretches, their times told from `zero` on."""
     edges = np.linspace(start, stop, MOMENTS + 1).astype(np.int64)
     pictures = [event_picture(events, int(a), int(b)) for a, b in pairwise(edges)]
-    captions = [f"{(a - start) / 1e6:.3f} to {(b - start) / 1e6:.3f} s" for a, b in pairwise(edges)]
-    save_png(contact_sheet(np.stack(pictures), captions, title, columns=3), path)
+    captions = [f"{(a - zero) / 1e6:.3f} to {(b - zero) / 1e6:.3f} s" for a, b in pairwise(edges)]
+    save_png(events_grid(np.stack(pictures), captions, title, columns=3), path)
 
 
-def clip_moments(store: EventStore, clips: int) -> tuple[np.ndarray, np.ndarray, list[str]]:
+def clip_moments(store: EventStore, clips: int) -> tuple[np.ndarray | None, np.ndarray, list[str]]:
     """One moment of each of `clips` clips: frames [K, H, W], event pictures [K, H, W, 3], captions.
 
-    The moment is where the clip is furthest from neutral.
+    The moment is where the clip is furthest from neutral, its middle where it has no labels. Frames are None unless
+    every clip has one of its moment.
 
     Raises:
-        NeuvaError: if the store keeps no frames or labels.
+        NeuvaError: if the store holds no clips.
     """
+    if not len(store):
+        raise NeuvaError(f"{store.path}: holds no clips: there is nothing to show")
     frames, pictures, captions = [], [], []
-    for index in np.unique(np.linspace(0, len(store) - 1, min(clips, len(store))).astype(int)):
-        sample = store.sample(int(index))
-        if not len(sample.labels):
-            raise NeuvaError(f"{store.names[index]}: has no labels to show: use `neuva events show`")
-        k = int(np.argmax(np.linalg.norm(sample.labels, axis=1)))
-        time = int(sample.label_times[k])
-        frames.append(store.arrays(int(index), "frames")[k])
+    for index in np.unique(np.linspace(0, len(store) - 1, min(clips, len(store))).astype(int)).tolist():
+        sample = store.sample(index)
+        row = _furthest(sample)
+        time = (sample.events.t0 + sample.events.t1) // 2 if row is None else int(sample.label_times[row])
         pictures.append(event_picture(sample.events, time - WINDOW_US, time))
-        v, a = sample.labels[k]
-        captions.append(f"valence {v:+.1f}\narousal {a:+.1f}")
-    return np.stack(frames), np.stack(pictures), captions
+        captions.append(store.names[index] if row is None else _affect(*sample.labels[row]))
+        frames.append(None if row is None else _frame(store, index, row))
+    shown = [frame for frame in frames if frame is not None]
+    return np.stack(shown) if len(shown) == len(frames) else None, np.stack(pictures), captions
 
 
 def store_sheet(path: Path, out: Path, clips: int = 8) -> None:
-    """Write frames and events of a store's clips as a picture."""
-    save_png(faces_and_events(*clip_moments(EventStore(path), clips)), out)
+    """Write frames, where they are kept, and events of a store's clips as a picture."""
+    store = EventStore(path)
+    save_png(faces_and_events(*clip_moments(store, clips), title=f"{path.name}: {store.dataset}"), out)
+
+
+def _furthest(sample: Sample) -> int | None:
+    """Row of the valid label furthest from neutral, None where there is none."""
+    if not sample.mask.any():
+        return None
+    return int(np.argmax(np.where(sample.mask, np.linalg.norm(sample.labels, axis=1), -1)))
+
+
+def _frame(store: EventStore, index: int, row: int) -> np.ndarray | None:
+    """The frame kept with a label, None where the clip keeps none."""
+    try:
+        return store.arrays(index, "frames")[row]
+    except (NeuvaError, IndexError):
+        return None
+
+
+def _affect(valence: float, arousal: float) -> str:
+    return f"valence {valence:+.1f}\narousal {arousal:+.1f}"

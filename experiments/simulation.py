@@ -13,6 +13,7 @@ import numpy as np
 from datasets.crop import BoxTrack
 from datasets.events import Events
 from datasets.face_track import track_face
+from datasets.inputs import fingerprint
 from datasets.sample import Sample
 from datasets.simulator import EventSimulator, PixelModel
 from datasets.simulator import preset as preset_named
@@ -86,6 +87,8 @@ def simulate_video(
     }
     provenance = {
         "source": video.name,
+        "inputs_sha256": fingerprint([video]),
+        "fps": fps,
         "preset": preset,
         "model": asdict(model),
         "interpolate": interpolate,

@@ -1,10 +1,12 @@
-"""Trains a network from a configuration into a folder; a stopped run goes on from its last checkpoint."""
+"""Trains a network from a configuration into a folder; a stopped or killed run goes on from its last checkpoint."""
 
 from __future__ import annotations
 
+import csv
 import json
 import logging
 import math
+import os
 import signal
 import threading
 import time
@@ -17,12 +19,17 @@ from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
 
+from conversion.retarget import start_from
+from experiments.checkpoints import Best, SafeCheckpoints, newest, steps_done
+from experiments.chip_aware import ChipAware
+from experiments.chip_fit import chip_of, require_fit
 from experiments.config import TrainConfig
 from experiments.data import AffectData
 from neuva import NeuvaError, atomic_path, make_folder
+from snn.networks import ValenceArousalNet
 from snn.training import AffectTraining
 
 Progress = Callable[[str, int, int], None]
@@ -50,65 +57,150 @@ def train(
 ) -> Trained:
     """Train as configured, saving after each of `VALIDATIONS` equal parts.
 
-    Into `out` go best.ckpt (by validation CCC), last.ckpt, metrics.csv, config.json and trained.json.
+    Into `out` go best.ckpt (by validation CCC; of the chip-aware part alone where there is one), last.ckpt,
+    metrics.csv, TensorBoard's events, config.json and trained.json.
 
     Args:
         resume: go on from last.ckpt if there is one made by the same configuration.
         progress: called with (what is done, done, in all).
 
     Raises:
-        NeuvaError: if the store lacks a split, or `resume` meets another configuration's checkpoint.
+        NeuvaError: if the processes cannot share a batch evenly, the store lacks a split, the network does not fit its
+            chip, the weights to start with do not fit the network, or `resume` meets another configuration's
+            checkpoint.
     """
+    nodes, devices = _processes(config)
     make_folder(out)
     last = out / "last.ckpt"
     goes_on = resume and last.exists()
     if goes_on and not same_configuration(config, out):
         raise NeuvaError(f"{out}: was begun with another configuration: train into another folder or without --resume")
-    if not goes_on:
-        for name in ("last.ckpt", "best.ckpt", "trained.json"):  # of an earlier run: never to be taken for this one's
-            (out / name).unlink(missing_ok=True)
-    with atomic_path(out / "config.json") as temporary:
-        temporary.write_text(config.model_dump_json(indent=2))
+    if rank():
+        progress = _silent
+    else:
+        _prepare_folder(config, out, goes_on)
     lightning.seed_everything(config.seed, verbose=False)
-    per_epoch = math.ceil(config.recipe.steps / VALIDATIONS)
     started = time.perf_counter()
     with _quiet():
         data = AffectData(
             config.data,
             config.network,
             config.seed,
-            per_epoch,
+            math.ceil(config.recipe.steps / VALIDATIONS),
             lambda done, all_: progress("reading clips", done, all_),
         )
-        module = AffectTraining.fresh(config.network, config.recipe, data.first())
-        checkpoint = ModelCheckpoint(out, "best", monitor="val_ccc", mode="max", enable_version_counter=False)
-        newest = ModelCheckpoint(out, "last", every_n_epochs=1, enable_version_counter=False)
+        module = _begun(config, data)
+        best = Best(out, since=_scored_from(config))
+        callbacks = [_Report(progress, config.recipe.steps), *_chip_aware(config), best, newest(out)]
         trainer = lightning.Trainer(
             max_steps=config.recipe.steps,
-            devices=1,
+            num_nodes=nodes,
+            devices=devices,
+            strategy="ddp" if nodes * devices > 1 else "auto",
+            use_distributed_sampler=False,
+            precision="bf16-mixed" if _half(config.precision) else "32-true",
             gradient_clip_val=config.recipe.clip_norm,
-            callbacks=[checkpoint, newest, _Report(progress, config.recipe.steps)],
+            callbacks=callbacks,
+            plugins=[SafeCheckpoints()],
             enable_progress_bar=False,
-            logger=CSVLogger(out, name="", version=""),
+            logger=_loggers(out, steps_done(last) if goes_on else 0),
             num_sanity_val_steps=0,
-            reload_dataloaders_every_n_epochs=1,
             log_every_n_steps=10,
             enable_model_summary=False,
         )
         _fit(trainer, module, data, last if goes_on else None)
-    best = checkpoint.best_model_score
+    score = best.best_model_score
     trained = Trained(
         out / "best.ckpt",
         last,
-        float(best) if best is not None else float("nan"),
+        float(score) if score is not None else float("nan"),
         config.recipe.steps,
         time.perf_counter() - started,
     )
-    with atomic_path(out / "trained.json") as temporary:
-        temporary.write_text(
-            json.dumps({"val_ccc": trained.val_ccc, "steps": trained.steps, "seconds": trained.seconds})
-        )
+    if not rank():
+        with atomic_path(out / "trained.json") as temporary:
+            temporary.write_text(
+                json.dumps({"val_ccc": trained.val_ccc, "steps": trained.steps, "seconds": trained.seconds})
+            )
     return trained
+
+
+def rank() -> int:
+    """Number of this process among those that train together; the first one, 0, speaks and writes."""
+    return getattr(rank_zero_only, "rank", 0)
+
+
+def same_configuration(config: TrainConfig, out: Path) -> bool:
+    """Whether the folder was begun with this very configuration."""
+    path = out / "config.json"
+    return path.exists() and path.read_text() == config.model_dump_json(indent=2)
+
+
+def _prepare_folder(config: TrainConfig, out: Path, goes_on: bool) -> None:
+    if not goes_on:  # of an earlier run: never to be taken for this one's
+        for old in (*(out / name for name in ("last.ckpt", "best.ckpt", "trained.json")), *out.glob("events.out.*")):
+            old.unlink(missing_ok=True)
+    with atomic_path(out / "config.json") as temporary:
+        temporary.write_text(config.model_dump_json(indent=2))
+
+
+def _begun(config: TrainConfig, data: AffectData) -> AffectTraining:
+    """A training at its beginning, whose network fits its chip."""
+    first = data.first()
+    module = AffectTraining.fresh(config.network, config.recipe, first)
+    chip = chip_of(config)
+    if chip is not None and isinstance(module.net, ValenceArousalNet):
+        require_fit(module.net, chip, first)
+    if config.start is not None:
+        start_from(module.net, config.start, first)
+    return module
+
+
+def _chip_aware(config: TrainConfig) -> list[lightning.Callback]:
+    return [] if config.chip_aware is None else [ChipAware(config.chip_aware.target, config.chip_aware.last)]
+
+
+def _processes(config: TrainConfig) -> tuple[int, int]:
+    """Machines, and processes on each: as torchrun says, else one machine with `devices`.
+
+    Raises:
+        NeuvaError: if they cannot share a batch evenly.
+    """
+    nodes, devices = 1, config.devices
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        world, devices = (int(os.environ[name]) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
+        nodes = world // devices
+    if config.data.batch % (nodes * devices):
+        raise NeuvaError(
+            f"data.batch = {config.data.batch} on {nodes * devices} processes: it must be a multiple of their number"
+        )
+    return nodes, devices
+
+
+def _half(precision: str) -> bool:
+    if precision == "auto":
+        return torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+    return precision == "bfloat16"
+
+
+def _scored_from(config: TrainConfig) -> int:
+    """Step after which the network is what the chip will run."""
+    return 0 if config.chip_aware is None else int(config.recipe.steps * (1 - config.chip_aware.last))
+
+
+def _loggers(out: Path, done: int) -> list[Any]:
+    """TensorBoard and metrics.csv, which go on after step `done`."""
+    table = out / "metrics.csv"
+    rows: list[dict[str, Any]] = []
+    if done and table.exists():
+        with table.open(newline="") as file:
+            rows = [{k: v for k, v in row.items() if v} for row in csv.DictReader(file) if int(row["step"]) < done]
+    metrics = CSVLogger(out, name="", version="")
+    if not rank():
+        for row in rows:
+            metrics.experiment.log_metrics({k: v for k, v in row.items() if k != "step"}, int(row["step"]))
+        metrics.experiment.save()
+    return [metrics, TensorBoardLogger(out, name="", version="", default_hp_metric=False, purge_step=done or None)]
 
 
 def _fit(trainer: lightning.Trainer, module: AffectTraining, data: AffectData, checkpoint: Path | None) -> None:
@@ -121,6 +213,8 @@ def _fit(trainer: lightning.Trainer, module: AffectTraining, data: AffectData, c
     finally:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, handler)
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()  # gloo's threads abort a process that ends while they run
 
 
 class _Report(lightning.Callback):
@@ -129,8 +223,14 @@ class _Report(lightning.Callback):
     def __init__(self, progress: Progress, steps: int) -> None:
         self.progress, self.steps = progress, steps
 
+    def on_train_batch_start(self, trainer: lightning.Trainer, *_: Any) -> None:
+        """Log a resumed run under its true steps: Lightning counts one too many from a checkpoint on."""
+        trainer.fit_loop.epoch_loop._batches_that_stepped = trainer.global_step
+
     def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
         """After each step."""
+        if self.progress is _silent:
+            return
         shown = {key: trainer.callback_metrics.get(key) for key in ("loss", "val_ccc")}
         text = ", ".join(
             f"{key.replace('val_ccc', 'validation CCC')} {v:.2f}" for key, v in shown.items() if v is not None
@@ -138,10 +238,8 @@ class _Report(lightning.Callback):
         self.progress(f"training: {text}", trainer.global_step, self.steps)
 
 
-def same_configuration(config: TrainConfig, out: Path) -> bool:
-    """Whether the folder was begun with this very configuration."""
-    path = out / "config.json"
-    return path.exists() and path.read_text() == config.model_dump_json(indent=2)
+def _silent(*_: Any) -> None:
+    """Progress of a process that another one speaks for."""
 
 
 @contextmanager

@@ -26,6 +26,11 @@ def interval(values: Sequence[float], unit: str) -> str:
     return f"{si(typical, unit)} ({si(low, unit)} to {si(high, unit)})"
 
 
+def counted(number: int, noun: str) -> str:
+    """A number of things whose plural ends in s: "1 clip", "2,000 clips"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def plain(value: object, decimals: int = 3) -> str:
     """Any JSON value in words: 1,234 for whole numbers, fixed decimals for others, a dash for none.
 

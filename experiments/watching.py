@@ -21,3 +21,9 @@ class WatchedStream(EventStream):
             yield piece
             done += len(piece)
             self._update(done)
+
+    def whole(self) -> Events:
+        """All events at once, and `update` once."""
+        events = self._stream.whole()
+        self._update(len(events))
+        return events

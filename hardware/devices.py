@@ -11,7 +11,10 @@ from hardware.trace import Trace
 from neuva import NeuvaError
 
 SIMULATORS = {"loihi": ("emulator", "lava"), "speck": ("emulator", "emulator-events", "sinabs")}
-"""Per family: ours first, then the vendor's. A chip's own name asks for the board."""
+"""Per family: ours first, then the vendor's."""
+
+BOARDS = ("loihi2",)
+"""Chips whose boards can be driven: such a chip's own name asks for its board."""
 
 
 def run(program: ChipProgram, x: np.ndarray, on: str, *, record_state: bool = False) -> Trace:
@@ -48,7 +51,8 @@ def run_many(program: ChipProgram, clips: Sequence[np.ndarray], on: str, *, reco
             raise NeuvaError(
                 f"{on}: driving a board is not built yet: use `--on emulator-events`, which does as the chip does"
             )
-    places = ", ".join((*SIMULATORS[program.family], program.target))
+    boards = (program.target,) if program.target in BOARDS else ()
+    places = ", ".join((*SIMULATORS[program.family], *boards))
     raise NeuvaError(f'a {program.target} program cannot run on "{on}": choose one of {places}')
 
 

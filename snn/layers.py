@@ -13,6 +13,9 @@ from neuva import NeuvaError
 from snn import kernels
 from snn.neurons import Neuron, State
 
+LEAST_DECAY, MOST_DECAY = 1 / 4096, 4095 / 4096
+"""Bounds of a learnt decay: the ends of a 12-bit grid, so that rounding to it moves no decay by more than 1 / 8192."""
+
 
 class Spiking(nn.Module):
     """A synapse (convolution or linear map) onto a population, then sum-pooling of its spikes.
@@ -23,7 +26,8 @@ class Spiking(nn.Module):
         synapse: nn.Conv2d or nn.Linear.
         neuron: the population's equation and constants.
         pool: side of the square window whose spikes are added (1: none).
-        learn: which of the neuron's decays ("alpha", "beta") are learnt, through their logits; one number a population.
+        learn: which of the neuron's decays ("alpha", "beta") are learnt, through their logits; one number a population,
+            within `LEAST_DECAY` and `MOST_DECAY`.
 
     Raises:
         NeuvaError: if a decay to be learnt does not start inside (0, 1).
@@ -44,7 +48,7 @@ class Spiking(nn.Module):
     @property
     def neuron(self) -> Neuron:
         """The population's equation, with the decays as they are now."""
-        learnt: dict[str, Any] = {name: torch.sigmoid(logit).item() for name, logit in self.logits.items()}
+        learnt: dict[str, Any] = {name: _decay(logit).item() for name, logit in self.logits.items()}
         return replace(self._neuron, **learnt)
 
     @property
@@ -54,7 +58,7 @@ class Spiking(nn.Module):
             return None
         like = next(iter(self.logits.values()))
         fixed = {name: like.new_tensor(getattr(self._neuron, name)) for name in ("alpha", "beta")}
-        learnt = {name: torch.sigmoid(logit) for name, logit in self.logits.items()}
+        learnt = {name: _decay(logit) for name, logit in self.logits.items()}
         return torch.stack(list({**fixed, **learnt}.values()))
 
     def current(self, x: torch.Tensor) -> torch.Tensor:
@@ -122,3 +126,7 @@ class TraceReadout(nn.Module):
             trace = self.decay * trace + row
             outputs.append(trace)
         return torch.stack(outputs[self.every - 1 :: self.every]) + self.map.bias, trace
+
+
+def _decay(logit: torch.Tensor) -> torch.Tensor:
+    return torch.sigmoid(logit).clamp(LEAST_DECAY, MOST_DECAY)

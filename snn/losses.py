@@ -1,8 +1,10 @@
-"""Losses for valence and arousal over time, masked."""
+"""Losses for valence and arousal over time, masked; over the batches of all processes where several train together."""
 
 from __future__ import annotations
 
 import torch
+
+from snn.processes import pooled_mean, total
 
 
 def ccc(prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -10,9 +12,11 @@ def ccc(prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
 
     CCC = 2 cov(p, t) / (var(p) + var(t) + (mean(p) - mean(t))^2), population moments; 0 where both are constant.
     """
-    p, t = prediction - prediction.mean(0), target - target.mean(0)
-    spread = p.square().mean(0) + t.square().mean(0) + (prediction.mean(0) - target.mean(0)).square()
-    return 2 * (p * t).mean(0) / spread.clamp(min=1e-8)
+    means = pooled_mean(torch.stack([prediction, target], 1))
+    p, t = prediction - means[0].detach(), target - means[1].detach()  # moments about the mean do not change with it
+    variances, covariance = pooled_mean(torch.stack([p.square() + t.square(), p * t], 1))
+    spread = variances + (means[0] - means[1]).square()
+    return 2 * covariance / spread.clamp(min=1e-8)
 
 
 def concordance_loss(
@@ -26,7 +30,7 @@ def concordance_loss(
         prediction, target: [T, B, 2]; mask: bool [T, B], False where a label is invalid.
     """
     p, t = prediction[mask], target[mask]
-    if len(p) < 2:
+    if total(p.new_tensor(float(len(p)))) < 2:
         return prediction.sum() * 0
     concordance = (1 - ccc(p, t)).mean()
-    return (1 - mse_share) * concordance + mse_share * (p - t).square().mean()
+    return (1 - mse_share) * concordance + mse_share * pooled_mean((p - t).square()).mean()

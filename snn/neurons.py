@@ -25,7 +25,9 @@ class Neuron:
         v[t] = max(v[t], low)                                if `low` is given
 
     alpha = 0 gives LIF, alpha = 0 and beta = 1 gives IF. Decays are per step of dt. Gradients: the surrogate
-    replaces ds/dv~ (`snn.surrogates`); the reset carries no gradient through s.
+    replaces ds/dv~ (`snn.surrogates`); the reset carries no gradient through s. They are thus the true gradients of
+    the smooth neuron that sends S(v~ - threshold), S' being the surrogate, and resets as above: finite differences
+    of that neuron give them.
 
     Raises:
         NeuvaError: if a constant is outside its range.

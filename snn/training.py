@@ -12,10 +12,14 @@ import numpy as np
 import torch
 
 from neuva import NeuvaError
+from snn.building import AffectNet, AffectSpec, build_network, require_spiking, spec_from_dict
 from snn.losses import concordance_loss
 from snn.memory import keep_heap
 from snn.metrics import affect_metrics
-from snn.networks import NetworkSpec, Recording, ValenceArousalNet, scale_to_rate
+from snn.networks import ValenceArousalNet, scale_to_rate
+from snn.processes import mean
+from snn.regularisers import excess_rate, over_budget, silence, synaptic_operations
+from snn.unrolling import Rates, unroll
 
 Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 """x [T, B, C, H, W], labels [T', B, 2], mask bool [T', B]."""
@@ -27,8 +31,18 @@ class Recipe:
 
     steps: optimiser steps; learning rate rises over the first 5 % and falls to 0 along a cosine.
     warm_up: estimates at the start of a window that are not scored, while the traces fill.
-    mse_share: see `concordance_loss`. rate_weight: weight of the penalty that pulls each layer's mean
-    rate (spikes a neuron and step) below `rate_limit`.
+    mse_share: see `concordance_loss`.
+    start_rate: spikes a neuron and step that each layer's first weights are scaled to. clip_norm: of the gradient.
+
+    Penalties on a spiking network (`snn.regularisers`), each with its weight:
+    rate_limit: spikes a neuron and step that a layer's mean is to stay below.
+    rate_floor: spikes a neuron and step that every neuron is to reach; 0: none.
+    synops_budget: synaptic operations that an estimate is to stay below; 0: none.
+
+    checkpoint_steps, truncate_steps: see `snn.unrolling.unroll`; 0: off.
+
+    Raises:
+        NeuvaError: if a constant is outside its range.
     """
 
     steps: int = 1000
@@ -36,43 +50,78 @@ class Recipe:
     weight_decay: float = 1e-4
     warm_up: int = 10
     mse_share: float = 0.1
-    rate_limit: float = 0.1
-    rate_weight: float = 1.0
     start_rate: float = 0.08
     clip_norm: float = 1.0
+    rate_limit: float = 0.1
+    rate_weight: float = 1.0
+    rate_floor: float = 0.0
+    silence_weight: float = 0.1
+    synops_budget: float = 0.0
+    synops_weight: float = 0.1
+    checkpoint_steps: int = 0
+    truncate_steps: int = 0
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if value < 0:
+                raise NeuvaError(f"recipe.{name} = {value} must not be below 0")
+        if self.checkpoint_steps and self.truncate_steps % self.checkpoint_steps:
+            raise NeuvaError(
+                f"recipe.truncate_steps = {self.truncate_steps} must be a multiple of checkpoint_steps = "
+                f"{self.checkpoint_steps}: the gradient can be cut only between stretches"
+            )
 
 
 class AffectTraining(lightning.LightningModule):
-    """Fits a `ValenceArousalNet` to labelled windows of events by back-propagation through time."""
+    """Fits a network to labelled windows of events by back-propagation through time.
+
+    Raises:
+        NeuvaError: if a stretch of the recipe is no multiple of the network's steps per estimate.
+    """
 
     def __init__(self, spec: dict[str, Any], recipe: dict[str, Any]) -> None:
         super().__init__()
         self.save_hyperparameters()
-        self.net = ValenceArousalNet(NetworkSpec.from_dict(spec))
+        self.net = build_network(spec_from_dict(spec))
         self.recipe = Recipe(**recipe)
+        for name in ("checkpoint_steps", "truncate_steps"):
+            if (steps := getattr(self.recipe, name)) % self.net.spec.every:
+                raise NeuvaError(
+                    f"recipe.{name} = {steps} must be a multiple of network.every = {self.net.spec.every}, "
+                    "so that estimates keep their rhythm"
+                )
         self._collected: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         keep_heap()
 
     @classmethod
-    def fresh(cls, spec: NetworkSpec, recipe: Recipe, first: torch.Tensor) -> AffectTraining:
-        """A new training whose layers fire at `recipe.start_rate` on the windows `first` [T, B, C, H, W]."""
+    def fresh(cls, spec: AffectSpec, recipe: Recipe, first: torch.Tensor) -> AffectTraining:
+        """A new training whose spiking layers fire at `recipe.start_rate` on the windows `first` [T, B, C, H, W]."""
         module = cls(spec.to_dict(), asdict(recipe))
-        scale_to_rate(module.net, first, recipe.start_rate)
+        if isinstance(module.net, ValenceArousalNet):
+            scale_to_rate(module.net, first, recipe.start_rate)
         return module
 
     def training_step(self, batch: Batch) -> torch.Tensor:
-        """One step: concordance loss of the scored estimates and the rate penalty."""
+        """One step: concordance loss of the scored estimates, and a spiking network's penalties."""
         x, labels, mask = batch
         mask = mask.clone()
         mask[: self.recipe.warm_up] = False
-        recording = Recording()
-        estimates = self.net(x, recording)
+        estimates, rates = unroll(self.net, x, self.recipe.checkpoint_steps, self.recipe.truncate_steps)
         loss = concordance_loss(estimates, labels, mask, self.recipe.mse_share)
-        penalty = torch.stack(
-            [(spikes.mean() - self.recipe.rate_limit).clamp(min=0) for spikes in recording.spikes.values()]
-        ).sum()
         self.log("loss", loss, prog_bar=True)
-        return loss + self.recipe.rate_weight * penalty
+        return loss + self._penalty(self.net, x, rates) if isinstance(self.net, ValenceArousalNet) else loss
+
+    def _penalty(self, net: ValenceArousalNet, x: torch.Tensor, rates: Rates) -> torch.Tensor:
+        recipe = self.recipe
+        rates = {name: mean(rate) for name, rate in rates.items()}
+        penalty = recipe.rate_weight * excess_rate(rates, recipe.rate_limit)
+        if recipe.rate_floor:
+            penalty = penalty + recipe.silence_weight * silence(rates, recipe.rate_floor)
+        if recipe.synops_budget:
+            operations = synaptic_operations(net, x, rates)
+            self.log("synops", operations)
+            penalty = penalty + recipe.synops_weight * over_budget(operations, recipe.synops_budget)
+        return penalty
 
     def validation_step(self, batch: Batch) -> None:
         """Collect whole clips; metrics are pooled at the end of the epoch."""
@@ -100,14 +149,14 @@ class AffectTraining(lightning.LightningModule):
         weights = [parameter for parameter in self.net.parameters() if parameter.ndim > 1]
         rest = [parameter for parameter in self.net.parameters() if parameter.ndim <= 1]  # logits, biases
         groups = [{"params": weights, "weight_decay": self.recipe.weight_decay}, {"params": rest, "weight_decay": 0.0}]
-        optimizer = torch.optim.AdamW(groups, lr=self.recipe.learning_rate)
+        optimizer = torch.optim.AdamW(groups, lr=self.recipe.learning_rate, fused=True)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer, max_lr=self.recipe.learning_rate, total_steps=self.recipe.steps + 1, pct_start=0.05
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-def load_network(path: str | Path) -> ValenceArousalNet:
+def load_network(path: str | Path) -> AffectNet:
     """The network of a checkpoint, in evaluation mode. Nothing is unpickled but tensors and plain values.
 
     Raises:
@@ -120,7 +169,7 @@ def load_network(path: str | Path) -> ValenceArousalNet:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch warns of an odd pickle before it refuses it
             checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        net = ValenceArousalNet(NetworkSpec.from_dict(checkpoint["hyper_parameters"]["spec"]))
+        net = build_network(spec_from_dict(checkpoint["hyper_parameters"]["spec"]))
         prefix = "net."
         net.load_state_dict(
             {k.removeprefix(prefix): v for k, v in checkpoint["state_dict"].items() if k.startswith(prefix)}
@@ -131,3 +180,16 @@ def load_network(path: str | Path) -> ValenceArousalNet:
             f"{path}: not a neuva checkpoint ({line}): train one with `neuva train CONFIG.yaml`"
         ) from error
     return net.eval()
+
+
+def load_spiking(path: str | Path) -> ValenceArousalNet:
+    """As `load_network`, for what only a spiking network can be used for.
+
+    Raises:
+        NeuvaError: also if the checkpoint's network does not spike.
+    """
+    net = load_network(path)
+    try:
+        return require_spiking(net)
+    except NeuvaError as error:
+        raise NeuvaError(f"{path}: {error}") from error

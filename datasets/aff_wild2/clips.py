@@ -53,6 +53,11 @@ class Source:
     sound: Path | None
     fold: int
 
+    def files(self) -> list[Path]:
+        """All of them, and the folder of faces."""
+        annotations = [annotation.path for annotation in self.tasks.values()]
+        return [*annotations, self.faces, *(each for each in (self.video, self.sound) if each is not None)]
+
 
 def recipe(root: Path) -> Recipe:
     """Aff-Wild2 as it goes into a store.
@@ -94,7 +99,8 @@ def recipe(root: Path) -> Recipe:
         "notes": _notes(sources, shared_groups(bases, splits)),
         "left_out": left_out,
     }
-    return Recipe("aff-wild2", (SIDE, SIDE), provenance, jobs)
+    inputs = dict.fromkeys(file for source in sources for file in source.files())
+    return Recipe("aff-wild2", (SIDE, SIDE), provenance, jobs, list(inputs))
 
 
 def make_clip(source: Source) -> Made:

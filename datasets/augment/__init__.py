@@ -1,10 +1,10 @@
-"""Augmentations: drawn at random, applied to a stream of events, with the labels where time itself changes.
+"""Augmentations: drawn at random, applied to a stream of events, with what says where and when they are.
 
 An augmentation takes a structured array with t, x, y, p, as Tonic's transforms do (and chains in Tonic's ``Compose``),
-or a `Sample`, whose label times then follow. Chance comes from a numpy Generator alone: the augmentation's own, or
-the one given with the call. In training give one of the clip and the epoch, ``augmentation(sample,
-np.random.default_rng([seed, epoch, clip]))``: the same bytes then come out in any order and with any number of workers
-(who would each start from the same copy of an augmentation's own).
+or a `Sample`, whose label times and face track then follow. Chance comes from a numpy Generator alone: the
+augmentation's own, or the one given with the call. In training give one of the clip and the epoch,
+``augmentation(sample, np.random.default_rng([seed, epoch, clip]))``: the same bytes then come out in any order and with
+any number of workers (who would each start from the same copy of an augmentation's own).
 """
 
 from __future__ import annotations

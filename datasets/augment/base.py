@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -29,25 +29,22 @@ class Augmentation(ABC):
     random: np.random.Generator = field(kw_only=True, repr=False)
 
     def __call__(self, data: Data, random: np.random.Generator | None = None) -> Data:
-        """The changed events [M], or the sample with changed events and label times.
+        """The changed events [M], or the sample with changed events and what else says where or when they are.
 
         random: chance of this call, instead of the augmentation's own.
         """
         chance = self.random if random is None else random
         if isinstance(data, Sample):
-            array, times = self._change_both(data.events.array, data.label_times, chance)
-            return replace(data, events=Events(array, data.events.sensor_size), label_times=times)
+            return self._change_sample(data, chance)  # type: ignore[return-value]  # where Data is an array, data never is
         return self._change(data, chance)
 
     @abstractmethod
     def _change(self, events: np.ndarray, random: np.random.Generator) -> np.ndarray:
         """The changed events, in a new array."""
 
-    def _change_both(
-        self, events: np.ndarray, times: np.ndarray, random: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """The changed events and label times, for those that bend time."""
-        return self._change(events, random), times
+    def _change_sample(self, sample: Sample, random: np.random.Generator) -> Sample:
+        """The sample with changed events; those that move pixels or bend time take the rest along."""
+        return with_events(sample, self._change(sample.events.array, random))
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +69,16 @@ class SensorAugmentation(Augmentation):
         else:
             as_events(data, self.sensor_size)
         return super().__call__(data, random)
+
+
+def with_events(sample: Sample, array: np.ndarray, **others: Any) -> Sample:
+    """The sample with other events of the same sensor, and other values of its other fields."""
+    return replace(sample, events=Events(array, sample.events.sensor_size), **others)
+
+
+def with_track(meta: dict[str, Any], times: np.ndarray, boxes: np.ndarray) -> dict[str, Any]:
+    """The meta with another face track (see `BoxTrack`), as data sets keep it."""
+    return {**meta, "face_track": {"times": times.tolist(), "boxes": boxes.tolist()}}
 
 
 def drawn(value: Range, random: np.random.Generator) -> float:

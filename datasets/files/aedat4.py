@@ -48,13 +48,13 @@ def _packets(path: Path, stream: int, at: int, stop: int) -> Iterator[np.ndarray
 
     Each packet's size is looked at before the library does: it would ask for that much memory and abort.
     """
-    decoder = aedat.Decoder(path)
+    decoder, length = aedat.Decoder(path), path.stat().st_size
     with path.open("rb") as file:
         while at < stop:
             file.seek(at)
             head = file.read(PACKET.itemsize)
             size = int(np.frombuffer(head, PACKET)["size"][0]) if len(head) == PACKET.itemsize else stop
-            if not 0 <= size <= stop - at - PACKET.itemsize:
+            if not 0 <= size <= min(stop, length) - at - PACKET.itemsize:
                 raise Damage("a packet is damaged or cut off", at)
             try:
                 with library_errors(path, "a packet"):
@@ -99,6 +99,7 @@ def _joined(packets: list[np.ndarray]) -> np.ndarray:
 def _extent(path: Path) -> tuple[int, int]:
     """The bytes at which the packets begin and end: the header, a FlatBuffers table, tells where their index begins.
 
+    An index beyond the end of the file shows that it is cut off; one that was never written, that the end is theirs.
     A header that is no text is refused, as the library panics on it.
     """
     length = path.stat().st_size
@@ -116,7 +117,7 @@ def _extent(path: Path) -> tuple[int, int]:
         fields = struct.unpack_from("<H", header, root - back)[0]
         field = struct.unpack_from("<H", header, root - back + INDEX_FIELD)[0] if fields > INDEX_FIELD else 0
         index = struct.unpack_from("<q", header, root + field)[0] if field else -1
-    return HEADER_START + 4 + size, index if 0 < index <= length else length
+    return HEADER_START + 4 + size, index if index > 0 else length
 
 
 def write(path: Path, sensor_size: tuple[int, int], pieces: Iterator[Events]) -> None:

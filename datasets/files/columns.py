@@ -72,7 +72,7 @@ def to_events(columns: Sequence[np.ndarray], seconds: bool) -> np.ndarray:
 def _whole(column: np.ndarray, scale: float) -> np.ndarray:
     """The column as integers, as far as it is whole; seconds are rounded to microseconds."""
     if column.dtype.kind != "f":
-        return column if scale == 1 else column * int(scale)
+        return column  # so no seconds either
     scaled = column.astype(np.float64) * scale
     rounded = np.rint(scaled)
     good = np.abs(rounded) < 2.0**63  # neither is NaN

@@ -14,13 +14,11 @@ from numba import int64, njit
 
 from datasets.events import Events
 from datasets.files.format import Format, Recording
-from datasets.files.prophesee import CLOCK, Coding, decoded, first_state, read_header, write_coded
+from datasets.files.prophesee import CLOCK, HIGH, Coding, decoded, first_state, read_header, turns, write_coded
 from neuva import NeuvaError
 
-LAST = 2
-"""Place in the state: time of the last event in its turn of the clock."""
 TURN = 1 << 32  # us
-HALF_TURN = 1 << 31  # a larger step back is a turn of the clock
+LONGEST_GAP = TURN // 2 - 1  # us: after a longer one the reader would take the shorter way round
 CD = 0x0C  # kind of event in the two bytes before the records; 0x00 in older files
 SIZE = 8
 
@@ -28,12 +26,11 @@ SIZE = 8
 @njit(cache=True)
 def decode(words: np.ndarray, begin: int, events: np.ndarray, count: int, state: np.ndarray) -> tuple[int, int]:
     """t in bits 0..31, x in 32..45, y in 46..59, p in 60..63."""
-    clock, last = state[CLOCK], state[LAST]
+    clock, last = state[CLOCK], state[HIGH]
     while begin < len(words) and count < len(events):
         word, event = words[begin], events[count]
         t = word & 0xFFFFFFFF
-        if last - t > HALF_TURN:
-            clock += TURN
+        clock += turns(last, t, TURN) * TURN
         last = t
         event.t = clock + t
         event.x = (word >> 32) & 0x3FFF
@@ -41,7 +38,7 @@ def decode(words: np.ndarray, begin: int, events: np.ndarray, count: int, state:
         event.p = (word >> 60) & 0xF
         begin += 1
         count += 1
-    state[CLOCK], state[LAST] = clock, last
+    state[CLOCK], state[HIGH] = clock, last
     return begin, count
 
 
@@ -57,7 +54,7 @@ def encode(events: np.ndarray, begin: int, words: np.ndarray, count: int, state:
     return begin, count
 
 
-CODING = Coding("DAT", "<i8", TURN, 1 << 14, HALF_TURN - 1, 1, decode, encode)
+CODING = Coding("DAT", "<i8", TURN, 1 << 14, LONGEST_GAP, 1, decode, encode)
 
 
 def open_file(path: Path) -> Recording:

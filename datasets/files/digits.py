@@ -10,6 +10,7 @@ PLUS, MINUS, POINT, SMALL_E, LARGE_E, ZERO, NINE = (ord(character) for character
 LEAST = np.iinfo(np.int64).min
 TENTH = -(-int(LEAST) // 10)  # times ten, it still fits
 MOST_PLACES = 18  # ten to this power fits
+LARGEST = 1 << 40  # exponent: far more than a line has digits
 
 
 @njit(cache=True)
@@ -63,10 +64,13 @@ def _after_blanks(data: np.ndarray, at: int, end: int, separator: int) -> int:
 
 @njit(cache=True)
 def _number(data: np.ndarray, at: int, end: int, shift: int) -> tuple[bool, int, int]:
-    """A decimal number times 10 ** shift; gathered below zero, where int64 reaches one further."""
+    """A decimal number times 10 ** shift; gathered below zero, where int64 reaches one further.
+
+    Digits that do not fit are dropped from the end: that any was not 0 is all that counts of them.
+    """
     negative = at < end and data[at] == MINUS
     at += at < end and data[at] in (PLUS, MINUS)
-    value, digits, places, pointed, full = 0, 0, 0, False, False
+    value, digits, places, pointed, full, lost = 0, 0, 0, False, False, False
     while at < end and (ZERO <= data[at] <= NINE or (data[at] == POINT and not pointed)):
         if data[at] == POINT:
             pointed = True
@@ -76,7 +80,8 @@ def _number(data: np.ndarray, at: int, end: int, shift: int) -> tuple[bool, int,
             full = bool(full or value < TENTH or (value == TENTH and digit > 8))
             if full and not pointed:
                 return False, 0, at
-            if not full:  # further places are below what counts
+            lost = bool(lost or (full and digit != 0))
+            if not full:
                 value = value * 10 - digit
                 places += pointed
         at += 1
@@ -86,13 +91,19 @@ def _number(data: np.ndarray, at: int, end: int, shift: int) -> tuple[bool, int,
     if at < end and data[at] in (SMALL_E, LARGE_E):
         exponent, at = _exponent(data, at + 1, end)
         power += exponent
+    while power < -MOST_PLACES and value != 0:
+        lost = bool(lost or value % 10 != 0)
+        value = value // 10 + (value % 10 != 0)  # towards zero
+        power += 1
+    if lost and (shift == 0 or power >= 0):  # not whole, or not to be rounded
+        return False, 0, at
     while power > 0 and value != 0:
         if value < TENTH:
             return False, 0, at
         value *= 10
         power -= 1
     if power < 0:
-        scale = 10 ** min(-power, MOST_PLACES) if value else 1
+        scale = 10**-power if value else 1
         below = value // scale
         rest = value - below * scale
         if rest and shift == 0:
@@ -109,7 +120,7 @@ def _exponent(data: np.ndarray, at: int, end: int) -> tuple[int, int]:
     at += at < end and data[at] in (PLUS, MINUS)
     value = 0
     while at < end and ZERO <= data[at] <= NINE:
-        value = min(value * 10 + int(data[at]) - ZERO, 1000)
+        value = min(value * 10 + int(data[at]) - ZERO, LARGEST)
         at += 1
     return -value if negative else value, at
 

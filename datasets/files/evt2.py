@@ -23,19 +23,19 @@ from datasets.files.prophesee import (
     next_high,
     raw_header,
     read_header,
+    turns,
     write_coded,
 )
 
 TURN = 1 << 34  # us: TIME_HIGH has 28 bits, the events' own time 6
-HIGH_TURN = 1 << 28  # of TIME_HIGH: a step back by more than half is a turn of the clock, a smaller one jitter
+HIGH_TURN = 1 << 28  # of TIME_HIGH
 LONGEST_GAP = 1 << 50  # us, 36 years
 
 
 @njit(cache=True)
 def _later(value: int, state: np.ndarray) -> None:
     """Take in a TIME_HIGH."""
-    if state[HIGH] - value > HIGH_TURN // 2:
-        state[CLOCK] += TURN
+    state[CLOCK] += turns(state[HIGH], value, HIGH_TURN) * TURN
     state[HIGH] = value
 
 

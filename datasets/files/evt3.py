@@ -23,6 +23,7 @@ from datasets.files.prophesee import (
     next_high,
     raw_header,
     read_header,
+    turns,
     write_coded,
 )
 
@@ -30,7 +31,7 @@ ADDR_Y, ADDR_X, VECT_BASE_X, VECT_12, VECT_8, TIME_LOW, TIME_HIGH = 0, 2, 3, 4, 
 LOW, ROW, BASE, ON = 2, 3, 4, 5
 """Places in the state: TIME_LOW, ADDR_Y, and column and polarity of the next vector."""
 TURN = 1 << 24  # us: TIME_HIGH and TIME_LOW have 12 bits each
-HIGH_TURN = 1 << 12  # of TIME_HIGH: a step back by more than half is a turn of the clock, a smaller one jitter
+HIGH_TURN = 1 << 12  # of TIME_HIGH
 LONGEST_GAP = 1 << 40  # us, 12 days
 WORTHWHILE = 3  # events in 12 columns from which on a vector (two words) is shorter
 
@@ -69,8 +70,7 @@ def decode(words: np.ndarray, begin: int, events: np.ndarray, count: int, state:
         elif kind == VECT_BASE_X:
             base, on = value & 0x7FF, value >> 11
         elif kind == TIME_HIGH:
-            if high - value > HIGH_TURN // 2:
-                clock += TURN
+            clock += turns(high, value, HIGH_TURN) * TURN
             high = value
             time = clock + (high << 12) + low
     state[CLOCK], state[HIGH], state[LOW], state[ROW], state[BASE], state[ON] = clock, high, low, row, base, on

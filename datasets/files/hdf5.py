@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ from datasets.store.layout import FORMAT as STORE
 from neuva import NeuvaError
 
 V2E, PROPHESEE = "events", "CD/events"
+MOST_CHUNK = 1 << 28  # bytes unpacked: a chunk is only read whole
 ECF = 36559
 ECF_CURE = (
     "install its plugin (https://github.com/prophesee-ai/hdf5_ecf, or with the Metavision SDK), name its folder in "
@@ -63,6 +65,7 @@ def _open_v2e(path: Path, table: h5py.Dataset) -> Recording:
     """Rows of t (us), x, y, p."""
     if table.ndim != 2 or table.shape[1] != 4 or table.dtype.kind not in "iu":
         raise NeuvaError(f"{path}: `{V2E}` is {table.dtype} {list(table.shape)}; needed: integers [N, 4], t, x, y, p")
+    _check_chunks(path, table)
     return Recording(None, _damage_at_the_end(as_events(*rows.T) for rows in _slices(path, V2E)))
 
 
@@ -72,14 +75,24 @@ def _open_prophesee(path: Path, file: h5py.File) -> Recording:
     names = table.dtype.names or ()
     if table.ndim != 1 or any(name not in names or table.dtype[name].kind not in "iu" for name in "txyp"):
         raise NeuvaError(f"{path}: `{PROPHESEE}` is {table.dtype} {list(table.shape)}; needed: t, x, y and p [N]")
+    _check_chunks(path, table)
     made = table.id.get_create_plist()
     filters = [made.get_filter(number)[0] for number in range(made.get_nfilters())]
     if ECF in filters and not h5py.h5z.filter_avail(ECF):
         raise NeuvaError(f"{path}: its events are compressed with the filter ECF ({ECF}): {ECF_CURE}")
-    geometry = re.fullmatch(r"(\d+)x(\d+)", str(file.attrs.get("geometry", "")))
+    geometry = re.fullmatch(r"(\d{1,9})x(\d{1,9})", str(file.attrs.get("geometry", "")))
     size = (int(geometry[1]), int(geometry[2])) if geometry else None
     pieces = (as_events(*(rows[name] for name in "txyp")) for rows in _slices(path, PROPHESEE))
     return Recording(size, _damage_at_the_end(pieces))
+
+
+def _check_chunks(path: Path, table: h5py.Dataset) -> None:
+    size = math.prod(table.chunks or (0,)) * table.dtype.itemsize
+    if size > MOST_CHUNK:
+        raise NeuvaError(
+            f"{path}: its chunks are of {size} bytes; read are at most {MOST_CHUNK}: write it again in smaller ones "
+            "(h5repack -l CHUNK=...)"
+        )
 
 
 def _slices(path: Path, name: str) -> Iterator[np.ndarray]:

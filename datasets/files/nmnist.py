@@ -1,4 +1,4 @@
-"""The 5-byte records of N-MNIST and of DVS128 Gesture as some libraries keep it (.bin, .bs2)."""
+"""The 5-byte records of N-MNIST and of DVS128 Gesture as some libraries keep it (.bin)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OVERFLOW_ROW, OVERFLOW_US = 240, 1 << 13
 def open_file(path: Path) -> Recording:
     """Records of 40 bits, big-endian: x in bits 32..39, y in 24..31, p in 23, t in 0..22 (Orchard et al. 2015).
 
-    The file does not tell the sensor size. t turns over after 8.4 s: a large step back is a turn. A record of row
+    The file does not tell the sensor size. t turns over after 8.4 s (`without_turns`). A record of row
     240 is no event: it says that the clock has overflown, and all later times are 8192 us later.
     """
     return Recording(None, _pieces(path))

@@ -169,13 +169,11 @@ def _arrays(path: Path, member: str | None) -> list[Array]:
 
 
 def _sensor_size(path: Path) -> tuple[int, int]:
-    with zipfile.ZipFile(path) as file, file.open(f"{SIZE_KEY}.npy") as member:
-        size = npy.read_array(member, allow_pickle=False)
-    if size.shape != (2,) or size.dtype.kind not in "iu":
-        raise NeuvaError(
-            f"{path}: {SIZE_KEY} is {size.dtype} {list(size.shape)}; needed: two integers, width and height"
-        )
-    return int(size[0]), int(size[1])
+    sides = _arrays(path, f"{SIZE_KEY}.npy")[0]
+    if sides.count != 2 or sides.dtype.kind not in "iu":
+        raise NeuvaError(f"{path}: {SIZE_KEY} is {sides.dtype} [{sides.count}]; needed: two integers, width and height")
+    width, height = _head([sides])[0].tolist()
+    return width, height
 
 
 def write_npy(path: Path, _: tuple[int, int], pieces: Iterator[Events]) -> None:

@@ -31,7 +31,8 @@ BLOCK = 1 << 19  # bytes read or written at once: they stay in the cache
 AT_ONCE = 1 << 18  # events handed over at once: so do they, nearly
 LONGEST_LINE = 1 << 16
 CLOCK, HIGH = 0, 1
-"""Places in a coder's state, int64 [STATE]: when the turn of the clock began (us); TIME_HIGH, -1 before the first."""
+"""Places in a coder's state, int64 [STATE]: when the turn of the clock began (us); what the clock showed last within
+it (TIME_HIGH, or DAT's whole time), -1 before the first."""
 STATE = 8
 
 
@@ -68,10 +69,10 @@ class Header:
     def sensor_size(self) -> tuple[int, int] | None:
         """(width, height) where a line tells it or names a camera that is known."""
         text = self.text.lower()
-        geometry = re.search(r"% geometry (\d+)x(\d+)", text)
+        geometry = re.search(r"% geometry (\d{1,9})x(\d{1,9})", text)
         if geometry:
             return int(geometry[1]), int(geometry[2])
-        width, height = re.search(r"\bwidth[ =](\d+)", text), re.search(r"\bheight[ =](\d+)", text)
+        width, height = re.search(r"\bwidth[ =](\d{1,9})", text), re.search(r"\bheight[ =](\d{1,9})", text)
         if width and height:
             return int(width[1]), int(height[1])
         plugin = re.search(r"% plugin_name hal_plugin_([a-z0-9]+)", text)
@@ -88,6 +89,17 @@ def read_header(path: Path) -> Header:
             if line.strip() == b"% end":
                 break
     return Header(b"".join(lines).decode("latin-1"), end)
+
+
+@njit(cache=True)
+def turns(last: int, value: int, turn: int) -> int:
+    """Turns of a clock that shows `value` after `last`, by the shorter way round: 1, 0, or -1 for jitter back over one.
+
+    last: -1 where the clock has shown nothing yet.
+    """
+    if last < 0 or abs(value - last) <= turn // 2:
+        return 0
+    return 1 if value < last else -1
 
 
 @njit(cache=True)

@@ -29,14 +29,18 @@ def read_records(path: Path, start: int, dtype: np.dtype) -> Iterator[np.ndarray
 
 
 def without_turns(t: np.ndarray, turn: int, last: int | None) -> np.ndarray:
-    """Times that start again at 0 after `turn`, made to go on: a step back of over half a turn is one.
+    """Times that start again at 0 after `turn`, made to go on by the shorter way round.
+
+    A large step back is a turn; a large step forward is jitter back over one, save in the first turn. A later silence
+    of over half a turn cannot be told from such jitter.
 
     t: [N], N > 0, as they stand in the file. last: the time that this gave for the event before, None at the start.
     """
     low = t.astype(np.int64)
     before = int(low[0]) if last is None else last
     steps = np.diff(low, prepend=before % turn)
-    return low + (before // turn + np.cumsum(steps < -turn // 2)) * turn
+    turns = before // turn - np.cumsum(np.rint(steps / turn).astype(np.int64))
+    return low + (turns - np.minimum(np.minimum.accumulate(turns), 0)) * turn  # never back beyond the first
 
 
 def as_events(t: np.ndarray, x: np.ndarray, y: np.ndarray, p: np.ndarray) -> np.ndarray:

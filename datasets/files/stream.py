@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 WINDOW = 100_000
 """Microseconds by which an event may be late and still be sorted in where a stream is repaired."""
 MOST_HELD = 8 * PIECE  # events kept back for that, 109 MB: a clock that stands still must not fill the memory
+FIRST_ROOM = 16 * PIECE  # events for which room is set aside before any is read: 218 MB, if they come
+LONGEST_SIDE = np.iinfo(EVENT_DTYPE["x"]).max
 
 
 class EventStream:
@@ -43,6 +45,14 @@ class EventStream:
 
     def whole(self) -> Events:
         """All events at once; where they are repaired, sorted however late they come."""
+        try:
+            return self._whole()
+        except MemoryError as error:
+            raise NeuvaError(
+                f"{self.path}: its events do not fit into memory: read it piece by piece (stream_events), or cut it"
+            ) from error
+
+    def _whole(self) -> Events:
         pieces = _intact(self.path, self._take(), self._repair)
         if not self._repair:
             return Events.unchecked(_gathered(self._checked(pieces), self.path), self.sensor_size)
@@ -144,6 +154,9 @@ def write_events(
 
 
 def _agreed_size(path: Path, told: tuple[int, int] | None, asked: tuple[int, int] | None) -> tuple[int, int]:
+    for size, cure in ((told, "its header is damaged: copy it again"), (asked, "ask for its true size")):
+        if size and not all(1 <= side <= LONGEST_SIDE for side in size):
+            raise NeuvaError(f"{path}: its sensor would be {size[0]}x{size[1]}; sides are 1 to {LONGEST_SIDE}: {cure}")
     size = asked or told
     if size is None:
         raise NeuvaError(f"{path}: does not tell its sensor size: give it (sensor_size=, or --sensor WIDTHxHEIGHT)")
@@ -170,21 +183,25 @@ def _intact(path: Path, pieces: Iterator[np.ndarray], repair: bool) -> Iterator[
 
 
 def _repaired(path: Path, pieces: Iterator[np.ndarray], sensor_size: tuple[int, int]) -> Iterator[np.ndarray]:
-    """Each piece sorted together with the newest events before it, which are held back for that."""
+    """Each piece sorted together with the newest events before it, which are held back for that.
+
+    A piece has come as far as half of its events: a few that are dated far too late hold back themselves alone.
+    """
     held = np.empty(0, EVENT_DTYPE)
     given, dropped, moved = BEGINNING, 0, 0
     for piece in pieces:
         good = piece[inside(piece, sensor_size) & (piece["t"] >= given)]
         dropped += len(piece) - len(good)
+        if not len(good):
+            continue
         held, steps = time_sorted(np.concatenate([held, good]))
         moved += steps
-        if len(held):
-            sure = max(int(held["t"][-1]) - WINDOW, BEGINNING)
-            ready = max(int(np.searchsorted(held["t"], sure)), len(held) - MOST_HELD)
-            if ready:
-                given = int(held["t"][ready - 1])
-                yield held[:ready]
-                held = held[ready:]
+        reached = int(np.partition(good["t"], len(good) // 2)[len(good) // 2])
+        ready = max(int(np.searchsorted(held["t"], max(reached - WINDOW, BEGINNING))), len(held) - MOST_HELD)
+        if ready:
+            given = int(held["t"][ready - 1])
+            yield held[:ready]
+            held = held[ready:]
     if len(held):
         yield held
     _report(path, f"{dropped} events outside the sensor or over {WINDOW} us late dropped", dropped, moved)
@@ -198,10 +215,11 @@ def _report(path: Path, dropping: str, dropped: int, moved: int) -> None:
 def _gathered(pieces: Iterator[np.ndarray], path: Path) -> np.ndarray:
     """The pieces as one array, copied once.
 
-    Room is set aside for an event to 2 bytes of the file, more than most files hold: memory is only taken up where it
-    is written, and the rest given back. Copied as bytes, which is three times as fast as field by field.
+    Room is set aside for an event to 2 bytes of the file, more than most files hold, and doubled where it is full:
+    memory is only taken up where it is written, and the rest given back. Copied as bytes, which is three times as fast
+    as field by field.
     """
-    room = np.empty(path.stat().st_size // 2 + 1, EVENT_DTYPE)
+    room = np.empty(min(path.stat().st_size // 2 + 1, FIRST_ROOM), EVENT_DTYPE)
     count = 0
     for piece in pieces:
         if count + len(piece) > len(room):

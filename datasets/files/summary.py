@@ -9,7 +9,9 @@ from numba import njit
 
 from datasets.events import Events
 from datasets.files.stream import EventStream
+from neuva import NeuvaError
 
+MOST_PIXELS = 1 << 26  # 600 MB of memory
 FINE = 7  # bits below the leading one that a bin tells apart
 LONGEST = np.iinfo(np.int64).max
 BINS = (64 - FINE) << FINE
@@ -40,8 +42,18 @@ class EventSummary:
 
 
 def describe(events: Events | EventStream) -> EventSummary:
-    """Count, polarity, span, rates and spread over the pixels, in one pass and in memory that does not grow."""
+    """Count, polarity, span, rates and spread over the pixels, in one pass and in memory that does not grow.
+
+    Raises:
+        NeuvaError: if the sensor has more than `MOST_PIXELS`; and while a stream is read, as `read_events` does.
+    """
     width, height = events.sensor_size
+    if width * height > MOST_PIXELS:
+        name = f"{events.path}: " if isinstance(events, EventStream) else ""
+        raise NeuvaError(
+            f"{name}a sensor of {width}x{height} has {width * height} pixels; described are at most {MOST_PIXELS}: "
+            "write the events again with their sensor's true size"
+        )
     seen, last = np.zeros(width * height, np.bool_), np.zeros(width * height, np.int64)
     bins = np.zeros(BINS, np.int64)
     count = on = 0

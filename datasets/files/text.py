@@ -3,15 +3,16 @@
 Read: columns separated by comma, semicolon, tab or spaces, named by a header in any order or, without one, t, x, y, p
 or x, y, p, t; lines that start with "#" are comments. t is in seconds if the first rows have a fraction, else in
 microseconds. The sensor size is read from our comment "# sensor_size WIDTHxHEIGHT" or from a first row of width and
-height alone. Numbers are exact: none goes through floating point.
+height alone. Numbers are exact: none goes through floating point, and one with too many digits is refused.
 """
 
 from __future__ import annotations
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import takewhile
+from itertools import chain, takewhile
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ WRITTEN = 1 << 16  # rows at once
 SHORTEST = len(b"0,0,0,0\n")
 LONGEST = 21  # a 64-bit number and what follows it
 MICROSECONDS = 6  # seconds are shifted by so many places
-SIZE = re.compile(rb"# ?sensor_size (\d+)x(\d+)\s*$")
+SIZE = re.compile(rb"# ?sensor_size (\d{1,9})x(\d{1,9})\s*$")
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?", re.IGNORECASE)
 
 
@@ -77,11 +78,13 @@ def _look(path: Path) -> Table:
     if len(head) == HEAD:
         lines.pop()  # half a line
     starts = np.cumsum([0, *map(len, lines)]).tolist()
+    if lines and lines[0].startswith(BOM_UTF8):  # spreadsheets write it
+        lines[0], starts[0] = lines[0].removeprefix(BOM_UTF8), len(BOM_UTF8)
     sizes = [told for line in lines if (told := SIZE.match(line))]
     size = (int(sizes[0][1]), int(sizes[0][2])) if sizes else None
     placed = [(start, line.strip()) for start, line in zip(starts, lines, strict=False)]
     placed = [(start, line) for start, line in placed if line and not line.startswith(b"#")]
-    if placed and re.fullmatch(rb"\d+\s+\d+", placed[0][1]):
+    if placed and re.fullmatch(rb"\d{1,9}\s+\d{1,9}", placed[0][1]):
         width, height = placed.pop(0)[1].split()
         size = int(width), int(height)
     separator = next((each for each in ",;\t" if placed and each.encode() in placed[0][1]), " ")
@@ -106,10 +109,8 @@ def _pieces(path: Path, table: Table, roles: np.ndarray, shift: int) -> Iterator
     rest, offset = b"", table.start
     with path.open("rb") as file:
         file.seek(table.start)
-        while read := file.read(READ):
+        for read in chain(iter(lambda: file.read(READ), b""), [b"\n"]):  # the last line may lack it
             data = rest + read
-            if len(read) < READ:
-                data += b"\n"  # the last line may lack it
             rows = np.empty((len(data) // SHORTEST + 1, 4), np.int64)
             count, used, bad = parse_rows(np.frombuffer(data, np.uint8), ord(table.separator), roles, shift, rows)
             rest, offset = data[used:], offset + used

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-from datasets.representations.steps import check_grid, grid_of, step_ranges
+from datasets.representations.grid import check_grid, grid_of, step_ranges
 from datasets.structured import as_events
 from neuva import NeuvaError
 

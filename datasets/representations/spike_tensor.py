@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 
 from datasets.events import Events
-from datasets.representations.steps import check_grid
+from datasets.representations.grid import check_grid
 from datasets.structured import as_events
 from neuva import NeuvaError
 

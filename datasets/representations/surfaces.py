@@ -9,8 +9,7 @@ import numpy as np
 from numba import njit
 
 from datasets.events import Events
-from datasets.representations.steps import check_grid, grid_of, step_ranges
-from datasets.structured import as_events
+from datasets.representations.grid import GridTransform, check_grid, step_ranges
 from neuva import NeuvaError
 
 NEVER = np.iinfo(np.int64).min
@@ -37,30 +36,11 @@ def surface_of_active_events(events: Events, dt_us: int, steps: int, start_us: i
 
 
 @dataclass(frozen=True)
-class ToSurfaceOfActiveEvents:
-    """`surface_of_active_events` as a Tonic transform: structured array [N] to int64 [T, 2, H, W].
+class ToSurfaceOfActiveEvents(GridTransform):
+    """`surface_of_active_events` as a Tonic transform; the grid is that of `GridTransform`."""
 
-    sensor_size: (width, height), or Tonic's (width, height, 2).
-    steps: T; None: all whole steps of the recording from its start on, but at least one.
-    start_us: None: the first event's time.
-
-    Raises:
-        NeuvaError: as `surface_of_active_events`, and for events outside the sensor.
-    """
-
-    sensor_size: tuple[int, ...]
-    dt_us: int
-    steps: int | None = None
-    start_us: int | None = None
-
-    def __post_init__(self) -> None:
-        check_grid(self.dt_us, self.steps)
-
-    def __call__(self, events: np.ndarray) -> np.ndarray:
-        """The surfaces, int64 microseconds [T, 2, H, W]."""
-        checked = as_events(events, self.sensor_size)
-        start, steps = grid_of(checked, self.dt_us, self.steps, self.start_us)
-        return surface_of_active_events(checked, self.dt_us, steps, start)
+    def _tensor(self, events: Events, steps: int, start_us: int) -> np.ndarray:
+        return surface_of_active_events(events, self.dt_us, steps, start_us)
 
 
 def time_surface(events: Events, dt_us: int, tau_us: float, steps: int, start_us: int) -> np.ndarray:
@@ -73,7 +53,8 @@ def time_surface(events: Events, dt_us: int, tau_us: float, steps: int, start_us
     Raises:
         NeuvaError: if dt_us or steps is below 1 or tau_us not above 0.
     """
-    _check(dt_us, steps, tau_us)
+    check_grid(dt_us, steps)
+    _check_decay(tau_us)
     width, height = events.sensor_size
     ranges = step_ranges(events, dt_us, steps, start_us)
     out = np.empty((steps, 2, height, width), np.float32)
@@ -82,37 +63,26 @@ def time_surface(events: Events, dt_us: int, tau_us: float, steps: int, start_us
 
 
 @dataclass(frozen=True)
-class ToTimeSurface:
-    """`time_surface` as a Tonic transform: structured array [N] with t, x, y, p to float32 [T, 2, H, W].
+class ToTimeSurface(GridTransform):
+    """`time_surface` as a Tonic transform; the grid is that of `GridTransform`.
 
     Equal to Tonic's ``ToTimesurface(dt=dt_us, tau=tau_us)`` up to rounding to float32.
 
-    sensor_size: (width, height), or Tonic's (width, height, 2).
-    steps: T; None: all whole steps of the recording from its start on, but at least one.
-    start_us: None: the first event's time.
-
     Raises:
-        NeuvaError: as `time_surface`, and for events outside the sensor.
+        NeuvaError: as `GridTransform`, and if tau_us is not above 0.
     """
 
-    sensor_size: tuple[int, ...]
-    dt_us: int
     tau_us: float
-    steps: int | None = None
-    start_us: int | None = None
 
     def __post_init__(self) -> None:
-        _check(self.dt_us, self.steps, self.tau_us)
+        super().__post_init__()
+        _check_decay(self.tau_us)
 
-    def __call__(self, events: np.ndarray) -> np.ndarray:
-        """The surfaces, float32 [T, 2, H, W]."""
-        checked = as_events(events, self.sensor_size)
-        start, steps = grid_of(checked, self.dt_us, self.steps, self.start_us)
-        return time_surface(checked, self.dt_us, self.tau_us, steps, start)
+    def _tensor(self, events: Events, steps: int, start_us: int) -> np.ndarray:
+        return time_surface(events, self.dt_us, self.tau_us, steps, start_us)
 
 
-def _check(dt_us: int, steps: int | None, tau_us: float) -> None:
-    check_grid(dt_us, steps)
+def _check_decay(tau_us: float) -> None:
     if not 0 < tau_us < np.inf:
         raise NeuvaError(f"time surface with a time constant of {tau_us} us: needed above 0")
 

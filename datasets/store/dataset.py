@@ -19,6 +19,9 @@ from datasets.store.layout import FORMAT, SCHEMA, arrays_of
 from datasets.store.reading import read_labels, read_meta, read_pieces, read_sample, sensor_size
 from neuva import NeuvaError
 
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
+"""What an HDF5 file begins with."""
+
 
 class EventStore:
     """Clips of a store, all or those of one split.
@@ -126,6 +129,18 @@ class EventStore:
         if self._opened is None or self._opened[0] != os.getpid():  # a forked worker takes its own
             self._opened = os.getpid(), _open_store(self.path)
         return self._opened[1]
+
+
+def may_be_store(path: Path) -> bool:
+    """Whether a file is a store, or an HDF5 file too damaged to tell."""
+    try:
+        with h5py.File(path, locking="best-effort") as file:
+            return file.attrs.get("format") == FORMAT
+    except OSError:
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            return file.read(len(SIGNATURE)) == SIGNATURE
 
 
 def _open_store(path: Path) -> h5py.File:

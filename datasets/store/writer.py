@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -14,8 +15,10 @@ import numpy as np
 
 from datasets.events import Events
 from datasets.sample import Sample
+from datasets.store.dataset import may_be_store
 from datasets.store.disk import disk_errors
 from datasets.store.layout import Header
+from datasets.store.lock import only_writer
 from datasets.store.writing import StoredClip, StoreFile, fill_store, write_store
 from neuva import NeuvaError, atomic_path
 
@@ -41,7 +44,8 @@ class StoreWriter:
             what an earlier run left that is not among them goes. None: the store lists clips as they were added.
 
     Raises:
-        NeuvaError: if the place cannot be written.
+        NeuvaError: if the place cannot be written, another run is making this store, or a file is there that is no
+            store.
     """
 
     def __init__(
@@ -66,16 +70,12 @@ class StoreWriter:
         return frozenset(self._parts)
 
     def __enter__(self) -> Self:
-        header = self.header.to_json()
-        if self.folder.exists() and not (self._mark.exists() and self._mark.read_text() == header):
-            log.warning("%s was begun with other settings: starting afresh", self.path)
-            shutil.rmtree(self.folder)
-        if not self._mark.exists():
-            with disk_errors(self._mark), atomic_path(self._mark) as temporary:
-                temporary.write_text(header)
-        self._parts = self._parts_left()
-        if self._parts:
-            log.info("%s: going on after %d finished clips", self.path, len(self._parts))
+        if self.path.exists() and not may_be_store(self.path):
+            raise NeuvaError(f"{self.path}: is there and is no store: move it away, or give the store another name")
+        with ExitStack() as held:
+            held.enter_context(only_writer(self.path))
+            self._take_up()
+            self._held = held.pop_all()
         return self
 
     def add(
@@ -117,9 +117,26 @@ class StoreWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is not None:
-            log.info("%s: stopped; %d finished clips are kept in %s", self.path, len(self._parts), self.folder)
-            return
+        with self._held:
+            if kind is None:
+                self._close()
+            else:
+                log.info("%s: stopped; %d finished clips are kept in %s", self.path, len(self._parts), self.folder)
+
+    def _take_up(self) -> None:
+        """Begin, or go on from what a stopped run with the same header left."""
+        header = self.header.to_json()
+        if self.folder.exists() and not (self._mark.exists() and self._mark.read_text() == header):
+            log.warning("%s was begun with other settings or inputs: starting afresh", self.path)
+            shutil.rmtree(self.folder)
+        if not self._mark.exists():
+            with disk_errors(self._mark), atomic_path(self._mark) as temporary:
+                temporary.write_text(header)
+        self._parts = self._parts_left()
+        if self._parts:
+            log.info("%s: going on after %d finished clips", self.path, len(self._parts))
+
+    def _close(self) -> None:
         missing = [name for name in self._clips or () if name not in self._parts]
         if missing:
             raise NeuvaError(f"{self.path}: {len(missing)} clips have not been added, the first {missing[0]}: add them")
@@ -132,6 +149,12 @@ class StoreWriter:
     def _join(self, store: StoreFile) -> None:
         for name in self._parts if self._clips is None else self._clips:
             with h5py.File(self._parts[name]) as part:
+                found = _name(part)
+                if found != name:
+                    raise NeuvaError(
+                        f"{self.path}: {self._parts[name].name} holds clip {found}, not {name}: two runs made this "
+                        "store at once; run one of them again"
+                    )
                 store.copy(part)
 
     def _next_part(self, name: str, split: str) -> Path:
@@ -159,6 +182,10 @@ class StoreWriter:
 def _name_and_split(part: Path) -> tuple[str, str] | None:
     try:
         with h5py.File(part) as file:
-            return file["clips/name"].asstr()[0], file["clips/split"].asstr()[0]
+            return _name(file), file["clips/split"].asstr()[0]
     except (OSError, KeyError):
         return None
+
+
+def _name(part: h5py.File) -> str:
+    return part["clips/name"].asstr()[0]

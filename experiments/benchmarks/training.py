@@ -1,8 +1,9 @@
 """A training step's time and memory: the same synapses with each library's LIF neuron between them.
 
-Every measurement runs in a process of its own, so that one library's memory is not another's:
+On the GPU if there is one, where bfloat16 (autocast) is measured beside float32. Every measurement runs in a
+process of its own, so that one library's memory is not another's:
 
-    python -m experiments.benchmarks.training WORKLOAD PEER
+    python -m experiments.benchmarks.training WORKLOAD PEER float32|bfloat16
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from neuva import NeuvaError
 from snn.memory import keep_heap
 
 FLOOR = "convolutions with ReLU"
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
 @dataclass(frozen=True)
@@ -84,28 +86,44 @@ class Network(nn.Module):
         return x
 
 
-def measure(workload: str, peer: str) -> dict[str, float]:
+def measure(workload: str, peer: str, precision: str) -> dict[str, float]:
     """Seconds of the fastest step (forward and backward), and megabytes it took at its peak."""
-    net, x = Network(WORKLOADS[workload], relu if peer == FLOOR else PEERS[peer]), WORKLOADS[workload].input()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with torch.device(DEVICE):
+        net, x = Network(WORKLOADS[workload], relu if peer == FLOOR else PEERS[peer]), WORKLOADS[workload].input()
+    before = _peak()
     keep_heap()
 
     def step() -> None:
         net.zero_grad()
-        net(x).sum().backward()
+        _run(net, x, precision).sum().backward()
+        if DEVICE == "cuda":
+            torch.cuda.synchronize()
 
     seconds = best_of(step, seconds=8, least=4)
-    return {"seconds": seconds, "megabytes": (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024}
+    return {"seconds": seconds, "megabytes": _peak() - before}
+
+
+def _run(net: Network, x: torch.Tensor, precision: str) -> torch.Tensor:
+    with torch.autocast(DEVICE, torch.bfloat16, enabled=precision == "bfloat16"):
+        return net(x)
+
+
+def _peak() -> float:
+    """Most memory taken so far, in megabytes: by tensors on a GPU, by the process on a CPU."""
+    if DEVICE == "cuda":
+        return torch.cuda.max_memory_allocated() / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def run(update: Callable[[int, int], None]) -> Benchmark:
     """Each workload with each peer, after comparing their spikes and gradients."""
     peers = installed()
-    total, done, tables = len(WORKLOADS) * (len(peers) + 1), 0, []
-    for name, workload in WORKLOADS.items():
+    runs = [(name, precision) for name in WORKLOADS for precision in _precisions()]
+    total, done, tables = len(runs) * (len(peers) + 1), 0, []
+    for name, precision in runs:
         found = {}
         for peer in (FLOOR, *peers):
-            found[peer] = _in_a_process(name, peer)
+            found[peer] = _in_a_process(name, peer, precision)
             done += 1
             update(done, total)
         floor, ours = found[FLOOR], found["neuva"]
@@ -121,32 +139,43 @@ def run(update: Callable[[int, int], None]) -> Benchmark:
             for peer, figures in found.items()
         ]
         columns = ("neurons", "ms a step", "of the floor", "of neuva", "MB", "same as neuva")
-        tables.append(Table(workload.title, columns, rows))
+        tables.append(Table(f"{WORKLOADS[name].title}, {precision}", columns, rows))
     missing = [peer for peer in PEERS if peer not in peers]
     notes = [
         "same synapses, weights and input for all; forward and backward of the spikes' sum; shortest of several steps",
-        f"{torch.get_num_threads()} threads; MB: growth of the process's peak memory",
+        _device(),
         *([f"not installed: {', '.join(missing)}"] if missing else []),
     ]
     tables[-1] = Table(tables[-1].title, tables[-1].columns, tables[-1].rows, notes)
     return Benchmark("training", tables)
 
 
-def _in_a_process(workload: str, peer: str) -> dict:
-    command = [sys.executable, "-W", "ignore", "-m", "experiments.benchmarks.training", workload, peer]
+def _precisions() -> tuple[str, ...]:
+    return ("float32", "bfloat16") if DEVICE == "cuda" else ("float32",)
+
+
+def _device() -> str:
+    if DEVICE == "cuda":
+        return f"{torch.cuda.get_device_name()}, synchronised after each step; MB: peak memory of tensors"
+    return f"{torch.get_num_threads()} threads; MB: growth of the process's peak memory"
+
+
+def _in_a_process(workload: str, peer: str, precision: str) -> dict:
+    command = [sys.executable, "-W", "ignore", "-m", "experiments.benchmarks.training", workload, peer, precision]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise NeuvaError(f"benchmark of {peer}: {done.stderr.strip().splitlines()[-1]}")
     return json.loads(done.stdout)
 
 
-def agreement(peer: str) -> str:
+def agreement(peer: str, precision: str) -> str:
     """How the peer's spikes and weight gradients compare with neuva's on a shorter workload (a)."""
     workload = Workload("", steps=10, batch=2)
-    x, nets = workload.input(), [Network(workload, PEERS[name]) for name in ("neuva", peer)]
-    outputs = [net(x) for net in nets]
+    with torch.device(DEVICE):
+        x, nets = workload.input(), [Network(workload, PEERS[name]) for name in ("neuva", peer)]
+    outputs = [_run(net, x, precision) for net in nets]
     for output in outputs:
-        (output * torch.linspace(0, 1, output.numel()).view_as(output)).sum().backward()
+        (output * torch.linspace(0, 1, output.numel(), device=DEVICE).view_as(output)).sum().backward()
     different = int((outputs[0] != outputs[1]).sum())
     text = "spikes" if different == 0 else f"spikes but {different} of {outputs[0].numel()}"
     if peer in OTHER_SURROGATE:
@@ -160,7 +189,8 @@ def agreement(peer: str) -> str:
 
 
 if __name__ == "__main__":
-    figures: dict = measure(sys.argv[1], sys.argv[2])
-    if sys.argv[2] != FLOOR:
-        figures["agrees"] = agreement(sys.argv[2])
+    name, peer, precision = sys.argv[1:]
+    figures: dict = measure(name, peer, precision)
+    if peer != FLOOR:
+        figures["agrees"] = agreement(peer, precision)
     sys.stdout.write(json.dumps(figures))

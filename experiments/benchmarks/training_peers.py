@@ -90,7 +90,7 @@ def sinabs() -> Fire:
 
 
 def spikingjelly() -> Fire:
-    """SpikingJelly's LIFNode over several steps, on its fastest backend for the device."""
+    """SpikingJelly's LIFNode over several steps; from 2.0 on it chooses its fastest backend (CUDA, Triton) itself."""
     from spikingjelly.activation_based import functional, neuron, surrogate
 
     node = neuron.LIFNode(
@@ -100,7 +100,6 @@ def spikingjelly() -> Fire:
         surrogate_function=surrogate.ATan(alpha=2.0),
         detach_reset=True,
         step_mode="m",
-        backend="triton" if torch.cuda.is_available() else "torch",
     )
 
     def fire(x: torch.Tensor) -> torch.Tensor:

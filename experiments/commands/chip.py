@@ -10,10 +10,18 @@ from rich.table import Table
 
 from experiments.commands.events import Repair, Sensor, sensor_size
 from experiments.commands.options import Json, console, keep_inputs, print_json, progress
+from experiments.units import counted
 from neuva import NeuvaError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from hardware.check import Check
+    from hardware.program import ChipProgram
+    from hardware.trace import Trace
+
+SYNTHETIC = "synthetic-faces"
+"""The data set of the embedded faces."""
 
 Program = Annotated[Path, typer.Argument(help="Chip program (.h5) made by `neuva convert`.")]
 
@@ -37,17 +45,19 @@ def convert(
     """
     from conversion.graph import save_nir
     from experiments import pipeline
+    from snn.building import require_spiking
 
     keep_inputs(out, model, *([data] if data else []), *([nir] if nir else []))
     keep_inputs(nir, model)
-    net = pipeline.load_model(model)
+    net = require_spiking(pipeline.load_model(model))
     with progress("calibrating") as update:
         checked = pipeline.convert(net, target, data or pipeline.training_store(model), update)
     checked.program.save(out)
     if nir is not None:
         save_nir(net, nir)
     _print_findings(checked)
-    console.print(f"{out}: {target}, {len(checked.program.layers)} layers on {len(checked.cores)} cores")
+    layers, cores = counted(len(checked.program.layers), "layer"), counted(len(checked.cores), "core")
+    console.print(f"{out}: {target}, {layers} on {cores}")
 
 
 def check(program: Program, json: Json = False) -> None:
@@ -73,9 +83,12 @@ def run(
     program: Program,
     events: Annotated[Path, typer.Argument(help="Any event file, or a store (neuva simulate, neuva data make).")],
     on: Annotated[
-        str, typer.Option(help="emulator, lava (Loihi), emulator-events or sinabs (Speck), or the chip's name.")
+        str, typer.Option(help="emulator, lava (Loihi), emulator-events or sinabs (Speck), or loihi2 for its board.")
     ] = "emulator",
-    out: Annotated[Path | None, typer.Option(help="Trace (.h5); beside it go a .csv and a .png.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Trace (.h5); a .csv and a .png go beside it (default: runs/PROGRAM-EVENTS[-CLIP]-ON.h5)."),
+    ] = None,
     clip: Annotated[str | None, typer.Option(help="Clip of a store (default: its first).")] = None,
     sensor: Sensor = None,
     repair: Repair = False,
@@ -98,10 +111,12 @@ def run(
     recording = open_recording(events, clip, sensor_size(sensor), repair)
     given = prepare(recording, loaded)
     trace = run_input(loaded, given, on)
-    path = out or Path("runs") / f"{program.stem}-{recording.name.replace('/', '-')}-{on}.h5"
+    names = (program.stem, events.stem, *([clip.replace("/", "-")] if clip else []), on)
+    path = out or Path("runs") / f"{'-'.join(names)}.h5"
     csv, picture = save_run(trace, given, recording, path)
     v, a = trace.va.mean(0)
-    console.print(f"{len(trace.va)} estimates on {on}: mean valence {v:+.2f}, arousal {a:+.2f}")
+    console.print(f"{counted(len(trace.va), 'estimate')} on {on}: mean valence {v:+.2f}, arousal {a:+.2f}")
+    _print_doubts(loaded, trace, recording.face_near(given.start_us + trace.times))
     console.print(f"{path}, {csv}, {picture}")
 
 
@@ -125,9 +140,10 @@ def verify(
     from experiments.clips import Cut
     from hardware.check import check as examine
     from hardware.program import ChipProgram
+    from snn.building import require_spiking
 
     keep_inputs(out, program, reference, data)
-    loaded, net = ChipProgram.load(program), pipeline.load_model(reference)
+    loaded, net = ChipProgram.load(program), require_spiking(pipeline.load_model(reference))
     pipeline.require_same_network(loaded, net, reference)
     chosen = pipeline.spread_clips(Cut.of(net.spec), data, split, clips)
     with progress("verifying") as update:
@@ -148,7 +164,7 @@ def verify(
 
 def energy(
     program: Program,
-    data: Annotated[Path, typer.Option(help="HDF5 store whose clips are run.")],
+    data: Annotated[Path, typer.Option(help="HDF5 store whose clips are run; they need no labels.")],
     split: Annotated[str, typer.Option(help="Which split of the store.")] = "test",
     clips: Annotated[int, typer.Option(min=1, help="Whole clips to count over.")] = 12,
     json: Json = False,
@@ -169,10 +185,31 @@ def energy(
     console.print(f"{report}\n  {sentence}", markup=False)
 
 
+def _print_doubts(program: ChipProgram, trace: Trace, face: np.ndarray | None) -> None:
+    """What speaks against taking the estimates of a run at their word."""
+    if face is not None and not face.all():
+        console.print(
+            f"a face was found near {face.sum()} of {counted(len(face), 'estimate')} ({face.mean():.0%}): the others, "
+            "shaded in the picture and with face 0 in the CSV, are not of a face",
+            style="yellow",
+        )
+    if program.provenance.get("calibrated_on") == SYNTHETIC:
+        console.print(
+            "the program was calibrated on synthetic faces: what it says of a real one is a try, not a measurement",
+            style="yellow",
+        )
+    for layer, times in trace.notes.get("overflows", {}).items():
+        console.print(
+            f"layer {layer} went beyond the chip's 24 bits (currents wrapped around: {times['u_wraps']}, "
+            f"membranes held at the limit: {times['v_clips']}): the estimates may not be the float network's",
+            style="yellow",
+        )
+
+
 def _print_cores(checked: Check) -> None:
     table = Table("core", "layers", "used of limit", "load", title=f"{checked.program.target}")
     shown = sorted(checked.cores, key=lambda core: -core.load)[:12]
-    for core in shown:
+    for core in sorted(shown, key=lambda core: core.core):
         use = ", ".join(f"{name} {used}/{limit}" for name, (used, limit) in core.use.items())
         table.add_row(str(core.core), " ".join(core.layers), use, f"{core.load:.0%}")
     console.print(table)
@@ -200,7 +237,7 @@ def _print_certificate(figures: dict) -> None:
     console.print(table)
     for level, metrics in figures["metrics"].items():
         ccc = "undefined" if metrics["ccc"] is None else f"{metrics['ccc']:.3f}"
-        console.print(f"{level}: mean CCC {ccc} on {metrics['clips']} clips")
+        console.print(f"{level}: mean CCC {ccc} on {counted(metrics['clips'], 'clip')}")
     for level in figures["not_run"]:
         console.print(f"{level}: not run", style="yellow")
     verdict = figures["verdict"]

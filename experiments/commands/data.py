@@ -11,7 +11,7 @@ from rich.table import Table
 
 from datasets.catalogue import CATALOGUE, flag, recipe_of
 from experiments.commands.events import Repair, sensor_size
-from experiments.commands.options import Json, console, keep_inputs, print_json, progress, stoppable
+from experiments.commands.options import Json, console, print_json, progress, stoppable
 from neuva import NeuvaError
 
 if TYPE_CHECKING:
@@ -73,7 +73,6 @@ def make(
         "repair": repair or None,
         "seed": seed,
     }
-    keep_inputs(out, *(Path(labels),) if labels else ())
     with stoppable("the same command goes on from here"):
         from datasets.making import make_store
         from datasets.store import EventStore, summarize

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +13,7 @@ import typer
 from rich.table import Table
 
 from experiments.commands.options import Json, console, keep_inputs, print_json, progress
+from experiments.units import counted
 from neuva import NeuvaError
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from datasets.files import EventStream
 
 LONGEST_FILM_US = 600_000_000
+LARGEST_SENSOR = "32767x32767"  # so that no event of a file that does not tell its sensor lies outside
 
 app = typer.Typer(help="What is in an event file, as figures or a picture; another format.", no_args_is_help=True)
 Sensor = Annotated[
@@ -41,32 +43,33 @@ def info(
 ) -> None:
     """Format, count, span, sensor and rates of event files of any length.
 
+    Exits with 2 if one cannot be read; the others are shown all the same.
+
     Example: `neuva events info recording.aedat4`
     """
-    from datasets.files import describe
-
-    described = {}
+    described, problems = {}, []
     for file in files:
-        with _watched(file, sensor, repair) as stream:
-            described[str(file)] = asdict(describe(stream))
+        try:
+            figures = _described(file, sensor, repair)
+        except NeuvaError as error:
+            problems.append(str(error))
+            continue
+        described[str(file)] = figures
+        if not json:
+            _print_figures(file, figures)
     if json:
         print_json(described)
-        return
-    for file_name, figures in described.items():
-        console.print(file_name, markup=False)
-        table = Table(show_header=False, box=None, padding=(0, 2))
-        for label, text in _rows(figures):
-            table.add_row(label, text)
-        console.print(table)
+    if problems:
+        raise NeuvaError("; ".join(problems))
 
 
 @app.command()
 def show(
     file: Annotated[Path, typer.Argument(help="Event file.")],
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Picture (default: FILE.png).")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Picture, a .png (default: FILE.png here).")] = None,
     video: Annotated[Path | None, typer.Option(help="A film in real time instead (.mp4 or .gif).")] = None,
-    start: Annotated[float, typer.Option(help="Seconds after the first event.")] = 0.0,
-    length: Annotated[float | None, typer.Option(help="Seconds shown (default: all).")] = None,
+    start: Annotated[float, typer.Option(min=0, help="Seconds after the first event.")] = 0.0,
+    length: Annotated[float | None, typer.Option(help="Seconds shown, above 0 (default: all).")] = None,
     sensor: Sensor = None,
     repair: Repair = False,
 ) -> None:
@@ -79,10 +82,16 @@ def show(
 
     path = video or out or Path(file.name).with_suffix(".png")
     keep_inputs(path, file)
+    if video is None and path.suffix.lower() != ".png":
+        raise NeuvaError(
+            f"{path}: the picture is written as .png: name it so; for a film give --video FILE.mp4 or .gif"
+        )
+    if length is not None and length <= 0:
+        raise NeuvaError(f"--length {length:g}: needed above 0 seconds: give a longer stretch, or leave it out for all")
     with _watched(file, sensor, repair) as stream:
         events, first, last = _cut(stream, start, length)
     if video is None:
-        events_sheet(events, first, last, file.name, path)
+        events_sheet(events, first, last, file.name, path, zero=first - round(start * 1e6))
     elif last - first > LONGEST_FILM_US:
         raise NeuvaError(
             f"{file}: {(last - first) / 1e6:.0f} s, allowed in a film {LONGEST_FILM_US / 1e6:.0f}: give --length"
@@ -110,9 +119,75 @@ def convert(
     from datasets.files import write_events
 
     keep_inputs(out, file)
+    _require_suffix(out, format)
     with _watched(file, sensor, repair) as stream:
         count = write_events(out, stream, format=format)
-    console.print(f"{out}: {count} events")
+    console.print(f"{out}: {counted(count, 'event')}")
+    if not _tells_size(out):
+        width, height = stream.sensor_size
+        console.print(f"{out}: does not hold the sensor's size: give --sensor {width}x{height} when reading it")
+
+
+def _require_suffix(out: Path, name: str | None) -> None:
+    """A file's suffix is that of its format, or nobody could read it."""
+    from datasets.files import WRITTEN
+    from datasets.files.registry import format_to_write
+
+    known = format_to_write(out, name)
+    suffixes = [suffix for suffix, each in WRITTEN.items() if each == known] or [".raw"]  # EVT2 and 2.1 share EVT3's
+    if out.suffix.lower() not in suffixes:
+        raise NeuvaError(f"{out}: {known} is written to files that end in {' or '.join(suffixes)}: name it so")
+
+
+def _tells_size(file: Path) -> bool:
+    """Whether a file tells its sensor's size."""
+    from datasets.files import FORMATS
+    from datasets.files.registry import format_of
+
+    return FORMATS[format_of(file)].open(file).sensor_size is not None
+
+
+def _described(file: Path, sensor: str | None, repair: bool) -> dict[str, Any]:
+    """The figures of a file; what asks for the sensor's size is None where neither the file nor `sensor` tells it."""
+    from datasets.files import describe
+
+    if sensor is None and not _tells_size(file):
+        return _counted(file, repair)
+    with _watched(file, sensor, repair) as stream:
+        return asdict(describe(stream))
+
+
+def _counted(file: Path, repair: bool) -> dict[str, Any]:
+    """Figures of a file on a sensor of unknown size, with the largest coordinates in it."""
+    from datasets.files import EventSummary
+
+    count = on = reach_x = reach_y = 0
+    start = stop = None
+    with _watched(file, LARGEST_SENSOR, repair) as stream:
+        for piece in stream:
+            if len(piece):
+                count, on = count + len(piece), on + int(piece.array["p"].sum())
+                reach_x, reach_y = max(reach_x, piece.array["x"].max()), max(reach_y, piece.array["y"].max())
+                start, stop = piece.t0 if start is None else start, piece.t1
+    duration = 0 if start is None or stop is None else stop - start
+    return dict.fromkeys(field.name for field in fields(EventSummary)) | {
+        "format": stream.format,
+        "count": count,
+        "on_share": on / count if count else None,
+        "start_us": start,
+        "stop_us": stop,
+        "duration_us": duration,
+        "rate": count / (duration * 1e-6) if duration else None,
+        "largest_xy": [int(reach_x), int(reach_y)],
+    }
+
+
+def _print_figures(file: Path, figures: dict[str, Any]) -> None:
+    console.print(str(file), markup=False)
+    table = Table(show_header=False, box=None, padding=(0, 2))
+    for label, text in _rows(figures):
+        table.add_row(label, text)
+    console.print(table)
 
 
 @contextmanager
@@ -170,11 +245,10 @@ def sensor_size(text: str | None) -> tuple[int, int] | None:
 
 
 def _rows(f: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    width, height = f["sensor_size"]
     if f["format"] is not None:
         yield "format", f["format"]
     yield "events", f"{f['count']:,}"
-    yield "sensor", f"{width}x{height}"
+    yield "sensor", _sensor_text(f)
     if f["count"]:
         yield "time", f"{f['start_us']} to {f['stop_us']} us ({f['duration_us'] / 1e6:.6f} s)"
     for label, key, unit in (
@@ -184,4 +258,13 @@ def _rows(f: dict[str, Any]) -> Iterator[tuple[str, str]]:
         ("pixels active", "active_share", ""),
         ("between a pixel's events", "median_interval_us", " us (median)"),
     ):
-        yield label, "undefined" if f[key] is None else f"{f[key]:,.4g}{unit}"
+        if f["sensor_size"] is not None or f[key] is not None:
+            yield label, "undefined" if f[key] is None else f"{f[key]:,.4g}{unit}"
+
+
+def _sensor_text(f: dict[str, Any]) -> str:
+    if f["sensor_size"] is None:
+        x, y = f["largest_xy"]
+        return f"not told by the file (largest x {x}, y {y}): give --sensor WIDTHxHEIGHT for the other figures"
+    width, height = f["sensor_size"]
+    return f"{width}x{height}"

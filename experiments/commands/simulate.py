@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 from typer.core import TyperCommand
 
-from experiments.commands.options import console, keep_inputs, progress
+from experiments.commands.options import console, progress
 from neuva import NeuvaError
 
 
@@ -49,11 +49,12 @@ def simulate(
 
     Example: `neuva simulate face.mp4 face.h5 --interpolate flow`, then `neuva run runs/demo/loihi2.h5 face.h5`
     """
+    from datasets.inputs import keep_apart
     from experiments.simulation import simulate_video
 
     picture = picture or out.with_suffix(".png")
-    keep_inputs(out, video)
-    keep_inputs(picture, video, out)
+    keep_apart(out, [video])
+    keep_apart(picture, [video, out])
     if picture.suffix.lower() != ".png":
         raise NeuvaError(f"{picture}: the picture is written as .png: name it so")
     with progress("finding the face", unit="frames") as update:

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from experiments.commands.options import Json, console, print_json, progress, stoppable
+from experiments.units import counted
+
+if TYPE_CHECKING:
+    from experiments.evaluation import Evaluation
+
+FEW_CLIPS = 20
+"""Fewer say too little of people in general to calibrate on; the number is a judgement, not a theorem."""
 
 
 def train(
@@ -17,12 +24,14 @@ def train(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the folder's last checkpoint.")] = False,
 ) -> None:
-    """Train a network; after Ctrl-C, `--resume` goes on from the last save.
+    """Train a network; after Ctrl-C or a kill, `--resume` goes on from the last save.
 
     Example: `neuva data make synthetic --out runs/faces.h5`, then `neuva train experiments/configs/faces-loihi2.yaml`
+
+    Several processes and machines, TensorBoard, augmentation, search: see docs/training.md.
     """
     from experiments.config import load_config
-    from experiments.train import VALIDATIONS
+    from experiments.train import VALIDATIONS, rank
     from experiments.train import train as fit
 
     settings = load_config(config)
@@ -32,6 +41,8 @@ def train(
     )
     with stoppable(goes_on), progress("reading clips", "steps") as update:
         trained = fit(settings, folder, resume=resume, progress=update)
+    if rank():  # of several processes, one speaks
+        return
     console.print(
         f"{trained.best}: validation CCC {trained.val_ccc:.3f} after {trained.steps} steps in {trained.seconds:.0f} s"
     )
@@ -57,15 +68,26 @@ def evaluate(
         print_json(found.to_dict())
         return
     metrics = found.metrics
-    console.print(f"{metrics.estimates} estimates of {found.clips} clips, split {split} of {data}")
+    console.print(f"{metrics.estimates} estimates of {counted(found.clips, 'clip')}, split {split} of {data}")
     for name in ("ccc", "pcc", "rmse", "sagr", "icc"):
         pair = [getattr(metrics, f"{name}_{what}") for what in ("valence", "arousal")]
         shown = ["undefined (constant)" if value is None else f"{value:.3f}" for value in pair]
         console.print(f"{name.upper():5} valence {shown[0]}, arousal {shown[1]}")
-    if found.region is None or found.coverage is None:
-        console.print("region: none (no validation split to calibrate it on)")
-        return
-    console.print(
-        f"region of {found.region.level:.0%}: holds {found.coverage:.1%} of the labels, area {found.region.area:.2f} "
-        f"of the plane's 4, calibrated on {found.region.clips} clips"
+    console.print(_region_text(found))
+
+
+def _region_text(found: Evaluation) -> str:
+    """What the region is worth, in a line."""
+    region = found.region
+    if region is None or found.coverage is None:
+        return "region: none (no validation split to calibrate it on)"
+    share = min(region.area / 4, 1)
+    text = (
+        f"{region.level:.0%} region: holds {found.coverage:.1%} of the labels, covers {share:.0%} of the plane of "
+        f"valence and arousal, calibrated on {counted(region.clips, 'clip')}"
     )
+    if share > 0.5:
+        text += "; so large a region says little about an estimate"
+    if region.clips < FEW_CLIPS:
+        text += f"; on fewer than {FEW_CLIPS} clips its level is a guess"
+    return text

@@ -2,14 +2,14 @@
 
 from experiments.plots.affect import circumplex, estimate_over_time, traces
 from experiments.plots.chips import energy_bars, layer_rates, spike_raster
-from experiments.plots.images import contact_sheet, faces_and_events
+from experiments.plots.images import events_grid, faces_and_events
 from experiments.plots.style import png, save_png
 
 __all__ = [
     "circumplex",
-    "contact_sheet",
     "energy_bars",
     "estimate_over_time",
+    "events_grid",
     "faces_and_events",
     "layer_rates",
     "png",

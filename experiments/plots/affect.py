@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import cycle
 
@@ -12,7 +13,19 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, ConnectionPatch
 
-from experiments.plots.style import BLUE, FAINT, INK, MUTED, PALETTE, STYLE, TRUTH, VERMILION, bare, new_figure
+from experiments.plots.style import (
+    BLUE,
+    FAINT,
+    INK,
+    MUTED,
+    PALETTE,
+    STYLE,
+    TRUTH,
+    VERMILION,
+    bare,
+    new_figure,
+    polarities,
+)
 
 NAMES = ("valence", "arousal")
 WORDS = ("pleased", "excited", "aroused", "distressed", "displeased", "depressed", "sleepy", "relaxed")
@@ -65,31 +78,47 @@ def circumplex(truth: np.ndarray, prediction: np.ndarray, title: str) -> Figure:
 
 @rc_context(STYLE)
 def estimate_over_time(
-    times_s: np.ndarray, va: np.ndarray, title: str, snapshots: Sequence[tuple[float, np.ndarray]] = ()
+    times_s: np.ndarray,
+    va: np.ndarray,
+    title: str,
+    snapshots: Sequence[tuple[float, np.ndarray]] = (),
+    face: np.ndarray | None = None,
 ) -> Figure:
-    """Estimates of a recording without labels: two lines, with pictures of what the network saw above.
+    """Estimates of a recording without labels: two lines, with pictures of the events the network saw above.
 
     Args:
         times_s: [N], seconds. va: [N, 2]. snapshots: (time in seconds, image uint8); an even choice of 8 is shown.
+        face: bool [N], where a face was found; stretches without one are shaded. None: nobody looked.
     """
     shown = [snapshots[i] for i in _even_choice(len(snapshots), MOST_SNAPSHOTS)]
-    figure = new_figure(4.6 if shown else 3.4, title)
+    figure = new_figure(4.9 if shown else 3.7, title)
     grid = figure.add_gridspec(2 if shown else 1, max(len(shown), 1), height_ratios=[1, 2.2] if shown else [1])
     axes = figure.add_subplot(grid[-1, :])
-    for k, colour in enumerate((BLUE, VERMILION)):
-        axes.plot(times_s, va[:, k], color=colour, linewidth=1.8, label=NAMES[k])
+    for k, (colour, line) in enumerate(((BLUE, "-"), (VERMILION, (0, (3, 1.5))))):  # dashes: seen where lines agree
+        axes.plot(times_s, va[:, k], color=colour, linewidth=1.8, linestyle=line, label=NAMES[k])
+    if face is not None and not face.all():
+        label = "no face found"
+        axes.fill_between(times_s, -1.05, 1.05, ~face, step="mid", color=FAINT, alpha=0.6, lw=0, zorder=-1, label=label)
     _affect_axis(axes, "estimate")
     axes.set_xlabel("time (s)")
     if not len(times_s):
         axes.text(0.5, 0.1, "no estimates: the recording is shorter than one", ha="center", transform=axes.transAxes)
+    digits = _decimals([time for time, _ in shown])
     for column, (time, image) in enumerate(shown):
         thumbnail = figure.add_subplot(grid[0, column])
         bare(thumbnail)
         thumbnail.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-        thumbnail.set_title(f"{time:.1f} s", fontsize=9, color=MUTED, pad=3)
+        thumbnail.set_title(f"{time:.{digits}f} s", fontsize=9, color=MUTED, pad=3)
         _tie(figure, thumbnail, axes, time)
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper right", ncols=2)
+    handles = [*axes.get_legend_handles_labels()[0], *(polarities() if shown else [])]
+    figure.legend(handles=handles, loc="outside lower right", ncols=len(handles))
     return figure
+
+
+def _decimals(times_s: Sequence[float]) -> int:
+    """As many as tell the times apart, at least one."""
+    gap = float(np.diff(times_s).min()) if len(times_s) > 1 else 1.0
+    return max(1, math.ceil(-math.log10(gap))) if gap > 0 else 1
 
 
 def _even_choice(total: int, most: int) -> np.ndarray:

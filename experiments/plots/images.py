@@ -1,4 +1,4 @@
-"""Pictures made of pictures: frames with their events, and contact sheets."""
+"""Pictures made of pictures: frames with their events, and grids of events."""
 
 from __future__ import annotations
 
@@ -9,44 +9,47 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.plots.style import FAINT, MUTED, STYLE, WIDTH, bare, new_figure
+from experiments.plots.style import FAINT, MUTED, STYLE, WIDTH, bare, new_figure, polarities
 from neuva import NeuvaError
 
 
 @rc_context(STYLE)
 def faces_and_events(
-    frames: np.ndarray,
+    frames: np.ndarray | None,
     event_images: np.ndarray,
     captions: Sequence[str],
     title: str = "Synthetic faces, and the events a camera would send",
 ) -> Figure:
-    """Two rows, frames above and the events of the same moment below.
+    """Two rows, frames above and the events of the same moment below; the events alone where there are no frames.
 
     Args:
-        frames: uint8 [K, H, W] or [K, H, W, 3]. event_images: uint8 [K, H, W, 3]. captions: K lines above the frames.
+        frames: uint8 [K, H, W] or [K, H, W, 3], or None. event_images: uint8 [K, H, W, 3]. captions: K, above.
     """
-    _same_length(frames, event_images, captions)
-    side = WIDTH / len(frames) * 0.96
-    figure = new_figure(2 * side * frames.shape[1] / frames.shape[2] + 0.6, title)
-    axes = figure.subplots(2, len(frames), squeeze=False)
-    for column, caption in enumerate(captions):
-        _picture(axes[0, column], frames[column], caption)
-        _picture(axes[1, column], event_images[column])
+    rows = [event_images] if frames is None else [frames, event_images]
+    _same_length(*rows, captions)
+    side = WIDTH / len(captions) * 0.96
+    figure = new_figure(sum(side * row.shape[1] / row.shape[2] for row in rows) + 0.8, title)
+    axes = figure.subplots(len(rows), len(captions), squeeze=False)
+    for place, images in enumerate(rows):
+        for column, caption in enumerate(captions):
+            _picture(axes[place, column], images[column], "" if place else caption)
+    figure.legend(handles=polarities(), loc="outside lower right", ncols=2)
     return figure
 
 
 @rc_context(STYLE)
-def contact_sheet(images: np.ndarray, captions: Sequence[str], title: str = "", columns: int = 6) -> Figure:
-    """A grid of pictures, row by row. images: uint8 [K, H, W] or [K, H, W, 3]; captions: K lines."""
+def events_grid(images: np.ndarray, captions: Sequence[str], title: str = "", columns: int = 6) -> Figure:
+    """A grid of pictures of events, row by row. images: uint8 [K, H, W, 3]; captions: K lines."""
     _same_length(images, captions)
     rows, columns = -(-len(images) // columns), min(columns, len(images))
     side = WIDTH / columns * 0.96
-    figure = new_figure(rows * (side * images.shape[1] / images.shape[2] + 0.24) + 0.4, title)
+    figure = new_figure(rows * (side * images.shape[1] / images.shape[2] + 0.24) + 0.6, title)
     axes = figure.subplots(rows, columns, squeeze=False)
     for cell in axes.flat:
         bare(cell)
     for cell, image, caption in zip(axes.flat, images, captions, strict=False):
         _picture(cell, image, caption)
+    figure.legend(handles=polarities(), loc="outside lower right", ncols=2)
     return figure
 
 

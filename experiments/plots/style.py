@@ -9,7 +9,9 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
+from datasets.pictures import OFF, ON
 from neuva import atomic_path
 
 WIDTH = 9.0
@@ -59,6 +61,12 @@ def new_figure(height: float, title: str = "", width: float = WIDTH) -> Figure:
     if title:
         figure.suptitle(title, x=0.012, ha="left", fontsize=13, fontweight="bold")
     return figure
+
+
+def polarities() -> list[Patch]:
+    """What a legend says of a picture of events."""
+    named = (("ON, brighter", ON), ("OFF, darker", OFF))
+    return [Patch(color=tuple(part / 255 for part in colour), label=name) for name, colour in named]
 
 
 def bare(axes: Axes) -> None:

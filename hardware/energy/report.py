@@ -127,12 +127,14 @@ class EnergyReport:
         }
 
     def __str__(self) -> str:
-        lines = [f"{self.target}: {self.inferences} inferences in {self.seconds:.3g} s"]
+        many = "s" if self.inferences != 1 else ""
+        lines = [f"{self.target}: {self.inferences} inference{many} in {self.seconds:.3g} s"]
         watts = self.per_second
         for kind, joules in self.per_inference.items():
             lines.append(f"  {kind:8s} {joules.text('J')} an inference, {watts[kind].text('W')}")
         if self.static_power is None:
             lines.append("  static   unknown, left out")
+        lines.extend(f"  beside   {name} {power.text('W')}, not counted" for name, power in self.beside_power.items())
         return "\n".join([*lines, *(f"  {note}" for note in self.notes)])
 
 

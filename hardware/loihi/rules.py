@@ -96,8 +96,8 @@ def drive_within_24_bits(program: ChipProgram) -> Iterator[Finding]:
         worst = max(int(np.clip(weight, 0, None).sum(1).max()), int(-np.clip(weight, None, 0).sum(1).min()))
         drive = worst * 2**layer.connection.weight_exp * 2**ACTIVATION_SHIFT
         if drive >= STATE_LIMIT:
-            cure = "watch the overflows an emulator run notes; lower weight_exp or the weights if there are any"
-            measured, limit = f"up to {drive:.0f} in one step", f"{STATE_LIMIT - 1}"
+            cure = "a recording seldom comes near; if `neuva run` says that it did, give its neurons fewer inputs"
+            measured, limit = f"up to {drive:.0f} if all inputs spiked in one step", f"{STATE_LIMIT - 1}"
             yield Finding("drive_within_24_bits", "warning", f"layer {layer.name}", measured, limit, cure)
 
 

@@ -6,12 +6,14 @@ the tensor lies, never by the caller.
 
 from __future__ import annotations
 
-import numpy as np
+import importlib
+from functools import cache
+from importlib.util import find_spec
+from types import ModuleType
+
 import torch
 
-from snn.kernels import cpu
 from snn.neurons import Neuron, State, define
-from snn.surrogates import SURROGATES
 
 
 def run(
@@ -20,18 +22,35 @@ def run(
     """Spikes [T, B, ...] for the input current x [T, B, ...], and the state (u, v) after the last step.
 
     The equation is `Neuron`'s. State may be carried from call to call (streaming) with the result of one long call.
+    On a GPU, float16 and bfloat16 currents give spikes of their type; the state is float32.
 
     Args:
         decays: [2], alpha and beta in place of the neuron's own, where they are learnt.
     """
-    if x.device.type != "cpu" or x.dtype not in (torch.float32, torch.float64):
-        return define(neuron, x, state, decays)
+    kernel = _kernel(x.device.type, x.dtype)
+    return define(neuron, x, state, decays) if kernel is None else run_on(kernel, neuron, x, state, decays)
+
+
+def run_on(
+    kernel: ModuleType, neuron: Neuron, x: torch.Tensor, state: State | None = None, decays: torch.Tensor | None = None
+) -> tuple[torch.Tensor, State]:
+    """As `run`, with the kernel of this module: its `forward` and `backward` over [T, N]."""
     u, v = (None, None) if state is None else state
-    spikes, u, v = _CpuKernel.apply(x, u, v, decays, neuron)
+    spikes, u, v = _Population.apply(x, u, v, decays, neuron, kernel)
     return spikes, (u, v)
 
 
-class _CpuKernel(torch.autograd.Function):
+@cache
+def _kernel(device: str, dtype: torch.dtype) -> ModuleType | None:
+    """The module with the fused kernel for a device and type of number, if there is one."""
+    if device == "cpu" and dtype in (torch.float32, torch.float64):
+        return importlib.import_module("snn.kernels.cpu")
+    if device == "cuda" and dtype in (torch.float32, torch.float16, torch.bfloat16) and find_spec("triton"):
+        return importlib.import_module("snn.kernels.gpu")  # CUDA builds of torch bring Triton, others need none
+    return None
+
+
+class _Population(torch.autograd.Function):
     """One autograd node over all T. What is absent (None) is zero: filling it would cost as much as the kernel."""
 
     @staticmethod
@@ -42,55 +61,32 @@ class _CpuKernel(torch.autograd.Function):
         v0: torch.Tensor | None,
         decays: torch.Tensor | None,
         neuron: Neuron,
+        kernel: ModuleType,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        flat = x.detach().contiguous().view(len(x), -1)
-        membrane, spikes = torch.empty_like(flat), torch.empty_like(flat)
-        u, v = torch.empty_like(flat[0]), torch.empty_like(flat[0])
-        begin = _array(u0, flat), _array(v0, flat)
-        constants = _constants(neuron, decays, flat)
-        outputs = (part.numpy() for part in (u, v, membrane, spikes))
-        cpu.forward(flat.numpy(), *begin, *constants, *outputs)
-        ctx.save_for_backward(membrane)
+        u0, v0 = _flat(u0), _flat(v0)
+        spikes, u, v, membrane = kernel.forward(neuron, decays, x.contiguous().view(len(x), -1), u0, v0)
+        ctx.save_for_backward(membrane, u0, v0, decays)
         ctx.set_materialize_grads(False)
-        ctx.neuron, ctx.constants, ctx.shape, ctx.begin = neuron, constants, x.shape, begin
+        ctx.neuron, ctx.kernel, ctx.shape = neuron, kernel, x.shape
         return spikes.view(x.shape), u.view(x.shape[1:]), v.view(x.shape[1:])
 
     @staticmethod
     def backward(  # type: ignore[no-untyped-def]
         ctx, grad_spikes: torch.Tensor | None, grad_u: torch.Tensor | None, grad_v: torch.Tensor | None
     ) -> tuple[torch.Tensor | None, ...]:
-        (membrane,) = ctx.saved_tensors
-        end = _array(grad_u, membrane), _array(grad_v, membrane)
-        grad_x, gu, gv = torch.empty_like(membrane), torch.empty_like(membrane[0]), torch.empty_like(membrane[0])
-        grad_spikes = torch.zeros_like(membrane) if grad_spikes is None else grad_spikes.contiguous()
-        cpu.backward(  # type: ignore[call-arg]
-            grad_spikes.view(membrane.shape).numpy(),
-            *end,
-            membrane.numpy(),
-            *ctx.constants,
-            SURROGATES.index(ctx.neuron.surrogate),
-            membrane.numpy().dtype.type(ctx.neuron.width),
-            *(part.numpy() for part in (gu, gv, grad_x)),
+        membrane, u0, v0, decays = ctx.saved_tensors
+        if grad_spikes is not None:
+            grad_spikes = grad_spikes.contiguous().view(membrane.shape)
+        grad_x, gu0, gv0, grad_decays = ctx.kernel.backward(
+            ctx.neuron, decays, membrane, u0, v0, grad_spikes, _flat(grad_u), _flat(grad_v)
         )
-        grad_decays = None
-        if ctx.needs_input_grad[3]:
-            sums = cpu.decay_gradients(grad_x.numpy(), membrane.numpy(), *ctx.begin, *ctx.constants, end[0])  # type: ignore[call-arg]
-            grad_decays = torch.from_numpy(sums).to(grad_x.dtype)
         start = (
             part.view(ctx.shape[1:]) if needed else None
-            for part, needed in zip((gu, gv), ctx.needs_input_grad[1:3], strict=True)
+            for part, needed in zip((gu0, gv0), ctx.needs_input_grad[1:3], strict=True)
         )
-        return grad_x.view(ctx.shape), *start, grad_decays, None
+        return grad_x.view(ctx.shape), *start, grad_decays, None, None
 
 
-def _array(part: torch.Tensor | None, like: torch.Tensor) -> np.ndarray:
-    """A population's values as a flat array, empty for none."""
-    return like.new_empty(0).numpy() if part is None else part.detach().contiguous().view(-1).numpy()
-
-
-def _constants(neuron: Neuron, decays: torch.Tensor | None, like: torch.Tensor) -> tuple:
-    """alpha, beta, threshold, zero reset, low, multi spike: in the tensor's own precision, as torch rounds them."""
-    number = like.numpy().dtype.type
-    pair = (neuron.alpha, neuron.beta) if decays is None else decays.detach().tolist()
-    low = -np.inf if neuron.low is None else neuron.low
-    return *map(number, (*pair, neuron.threshold)), neuron.reset == "zero", number(low), neuron.multi_spike
+def _flat(part: torch.Tensor | None) -> torch.Tensor | None:
+    """A population's values [N], row after row."""
+    return None if part is None else part.contiguous().view(-1)

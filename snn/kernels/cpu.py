@@ -10,14 +10,70 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import torch
 from numba import njit, prange
+
+from snn.neurons import Neuron
+from snn.surrogates import SURROGATES
 
 CHUNK = 2048
 """Neurons a task works on at a time: small enough for all it touches to stay in the first cache."""
 
 
+def forward(
+    neuron: Neuron, decays: torch.Tensor | None, x: torch.Tensor, u0: torch.Tensor | None, v0: torch.Tensor | None
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Spikes [T, N] of x [T, N], the state u, v [N] after the last step and the membranes before reset [T, N].
+
+    u0, v0: the state before the first step, [N], or None for zero.
+    """
+    membrane, spikes = torch.empty_like(x), torch.empty_like(x)
+    u, v = torch.empty_like(x[0]), torch.empty_like(x[0])
+    _forward(*_arrays(x, x, u0, v0), *_constants(neuron, decays, x), *_arrays(x, u, v, membrane, spikes))
+    return spikes, u, v, membrane
+
+
+def backward(
+    neuron: Neuron,
+    decays: torch.Tensor | None,
+    membrane: torch.Tensor,
+    u0: torch.Tensor | None,
+    v0: torch.Tensor | None,
+    grad_spikes: torch.Tensor | None,
+    gu: torch.Tensor | None,
+    gv: torch.Tensor | None,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor | None]:
+    """Gradients of x [T, N], of u0 and v0 [N] and of the decays [2], from those of what `forward` gave.
+
+    grad_spikes [T, N], gu, gv [N]: None for zero.
+    """
+    grad_spikes = torch.zeros_like(membrane) if grad_spikes is None else grad_spikes
+    grad_x, gu0, gv0 = torch.empty_like(membrane), torch.empty_like(membrane[0]), torch.empty_like(membrane[0])
+    constants = _constants(neuron, decays, membrane)
+    kind, width = SURROGATES.index(neuron.surrogate), membrane.numpy().dtype.type(neuron.width)
+    results = _arrays(membrane, gu0, gv0, grad_x)
+    _backward(*_arrays(membrane, grad_spikes, gu, gv, membrane), *constants, kind, width, *results)  # type: ignore[call-arg]
+    if decays is None:
+        return grad_x, gu0, gv0, None
+    sums = _decay_gradients(*_arrays(membrane, grad_x, membrane, u0, v0), *constants, *_arrays(membrane, gu))
+    return grad_x, gu0, gv0, torch.from_numpy(sums)
+
+
+def _arrays(like: torch.Tensor, *parts: torch.Tensor | None) -> list[np.ndarray]:
+    """The tensors' memory, empty for none."""
+    return [like.new_empty(0).numpy() if part is None else part.numpy() for part in parts]
+
+
+def _constants(neuron: Neuron, decays: torch.Tensor | None, like: torch.Tensor) -> tuple:
+    """alpha, beta, threshold, zero reset, low, multi spike: in the tensor's own precision, as torch rounds them."""
+    number = like.numpy().dtype.type
+    pair = (neuron.alpha, neuron.beta) if decays is None else decays.tolist()
+    low = -np.inf if neuron.low is None else neuron.low
+    return *map(number, (*pair, neuron.threshold)), neuron.reset == "zero", number(low), neuron.multi_spike
+
+
 @njit(parallel=True, cache=True, error_model="numpy")
-def forward(  # type: ignore[no-untyped-def]
+def _forward(  # type: ignore[no-untyped-def]
     x, u0, v0, alpha, beta, threshold, zero_reset, low, multi_spike, u, v, membrane, spikes
 ) -> None:
     """Run x [T, N] into membrane before reset and spikes, both [T, N], and the state u, v [N] after the last step.
@@ -47,7 +103,7 @@ def forward(  # type: ignore[no-untyped-def]
 
 
 @njit(parallel=True, cache=True, error_model="numpy")
-def backward(  # type: ignore[no-untyped-def]
+def _backward(  # type: ignore[no-untyped-def]
     grad_spikes, gu, gv, membrane, alpha, beta, threshold, zero_reset, low, multi_spike, kind, width, gu0, gv0, grad_x
 ) -> None:
     """Back-propagate through time: grad_spikes [T, N] into grad_x [T, N].
@@ -83,10 +139,10 @@ def backward(  # type: ignore[no-untyped-def]
 
 
 @njit(parallel=True, cache=True, error_model="numpy", fastmath={"reassoc"})  # else sums stay scalar
-def decay_gradients(  # type: ignore[no-untyped-def]
+def _decay_gradients(  # type: ignore[no-untyped-def]
     grad_x, membrane, u0, v0, alpha, beta, threshold, zero_reset, low, multi_spike, gu
 ) -> np.ndarray:
-    """Gradients of (alpha, beta), float64 [2], from what `backward` left.
+    """Gradients of (alpha, beta), float64 [2], from what `_backward` left.
 
     dL/dalpha = sum_t du[t] u[t-1] and dL/dbeta = sum_t dm[t] v[t-1], where du[t] is grad_x[t],
     dm[t] = du[t] - alpha du[t+1], and u, v come back from the membranes: u[t] = m[t] - beta v[t-1].

@@ -50,6 +50,7 @@ class NetworkSpec:
     input_shape: (C, H, W), C = (OFF, ON). encoding: "binary" (at most one spike a pixel and step) or "counts".
     dt_us: the step, microseconds. every: steps per estimate (25 Hz: every * dt_us = 40,000).
     readout_tau_us: start value of the read-out traces' time constant.
+    kind: tells it from the yardstick's specification (`snn.building`).
     """
 
     target: Literal["loihi", "speck", "any"]
@@ -59,6 +60,7 @@ class NetworkSpec:
     dt_us: int = 20_000
     every: int = 2
     readout_tau_us: int = 400_000
+    kind: Literal["spiking"] = field(default="spiking", repr=False)  # programs carry a hash of the repr
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values only, so that a checkpoint can be read with `weights_only=True`."""
@@ -91,6 +93,10 @@ class NetworkState:
 
     populations: list[State]
     trace: torch.Tensor
+
+    def detach(self) -> NetworkState:
+        """The same values, over which no gradient flows back."""
+        return NetworkState([(u.detach(), v.detach()) for u, v in self.populations], self.trace.detach())
 
 
 class ValenceArousalNet(nn.Module):

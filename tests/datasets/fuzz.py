@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.files import read_events, stream_events
+from datasets.files import describe, read_events, stream_events
 from neuva import NeuvaError
 
 MEMORY = 2 << 30
@@ -51,12 +51,13 @@ Size = tuple[int, int] | None
 
 
 def attempt(path: Path, size: Size) -> list[str]:
-    """The outcomes of reading a file whole, with repair, and as a stream."""
+    """The outcomes of reading a file whole, with repair, as a stream, and of describing it."""
     outcomes = []
     ways = (
         lambda: read_events(path, sensor_size=size),
         lambda: read_events(path, sensor_size=size, repair=True),
         lambda: list(stream_events(path, sensor_size=size)),
+        lambda: describe(stream_events(path, sensor_size=size)),
     )
     for read in ways:
         try:
@@ -73,7 +74,7 @@ def attempt(path: Path, size: Size) -> list[str]:
 def main(file: Path, count: int, seed: int, size: Size) -> None:
     """Try `count` damaged copies; number i depends on (seed, i) alone."""
     data = file.read_bytes()
-    read_events(file, sensor_size=size)  # compiled and loaded before memory is limited
+    describe(stream_events(file, sensor_size=size))  # compiled and loaded before memory is limited
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, resource.RLIM_INFINITY))
     signal.signal(signal.SIGALRM, signal.default_int_handler)

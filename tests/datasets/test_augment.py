@@ -29,7 +29,10 @@ from datasets.augment import (
     stretch_time,
     warp,
 )
+from datasets.augment.geometry import Move
+from datasets.crop import crop_events
 from datasets.events import EVENT_DTYPE, Events
+from datasets.face_track import track_of
 from datasets.representations import to_steps
 from datasets.sample import Sample
 from datasets.simulator import preset, simulate
@@ -59,6 +62,7 @@ ALL = [
 ]
 NAMES = [type(each).__name__ for each in ALL]
 TIMELESS = [each for each in ALL if not isinstance(each, StretchTime)]
+MOVING = (FlipLR, FlipUD, Shift, Scale, Rotate)
 
 
 def random_events(n=300, seed=0, span_us=20_000, start=0, size=SIZE):
@@ -117,12 +121,78 @@ def test_labels_of_a_sample_stay(augmentation):
     found = augmentation(sample, rng(3))
     assert np.array_equal(found.events.array, augmentation(sample.events.array, rng(3)))
     assert found.label_times is sample.label_times
-    assert (found.labels is sample.labels, found.mask is sample.mask, found.meta) == (True, True, {"clip": "a"})
+    assert (found.labels is sample.labels, found.mask is sample.mask) == (True, True)
+    assert found.meta == {"clip": "a"}
+    tracked = augmentation(tracked_sample(SIZE), rng(3)).meta
+    moves = isinstance(augmentation, MOVING) and augmentation._move(rng(3)) != Move()
+    assert (tracked == tracked_sample(SIZE).meta) != moves
+    assert tracked["face_track"]["times"] == tracked_sample(SIZE).meta["face_track"]["times"]
 
 
-def sample_of(events):
+def sample_of(events, **meta):
     times = events.t0 + np.array([-1000, 0, 10_000, 30_000])
-    return Sample(events, times, np.zeros((4, 2), np.float32), np.ones(4, bool), {"clip": "a"})
+    return Sample(events, times, np.zeros((4, 2), np.float32), np.ones(4, bool), {"clip": "a", **meta})
+
+
+def tracked_sample(size, n=300):
+    """Random events, and the box of a face that goes from right of the centre to below it: on the grid of pixels."""
+    events = random_events(n, start=CLOCK, size=size)
+    x, y = size[0] / 2, size[1] / 2
+    times = [events.t0 - 500, events.t0 + 10_000, events.t0 + 19_000]
+    boxes = [[x + 2, y, 8.0], [x + 2, y + 2, 8.0], [x, y + 2, 8.0]]
+    track = {"times": times, "boxes": boxes}
+    return sample_of(events, face_track=track, start_us=events.t0 - 700, end_us=events.t1 + 900)
+
+
+@pytest.mark.parametrize(
+    ("on_the_sensor", "of_the_crop", "box_to"),
+    [
+        (FlipLR((32, 24), 1.0, random=rng()), FlipLR((8, 8), 1.0, random=rng()), (-2, 2, 8)),
+        (FlipUD((32, 24), 1.0, random=rng()), FlipUD((8, 8), 1.0, random=rng()), (2, -2, 8)),
+        (Shift((32, 24), 5, -3, random=rng()), Shift((8, 8), random=rng()), (7, -1, 8)),
+        (Rotate((32, 24), 90.0, random=rng()), Rotate((8, 8), 90.0, random=rng()), (-2, 2, 8)),
+        (Scale((32, 24), 0.5, random=rng()), None, (1, 1, 4)),
+        (Scale((32, 24), 1.5, random=rng()), None, (3, 3, 12)),
+    ],
+    ids=["FlipLR", "FlipUD", "Shift", "Rotate", "Scale down", "Scale up"],
+)
+def test_the_face_moves_with_the_picture(on_the_sensor, of_the_crop, box_to):
+    """What is cut out along the moved track is the change of what was cut out before."""
+    sample = still_sample((32, 24))
+    before = dict(sample.meta)
+    found = on_the_sensor(sample)
+    assert sample.meta == before
+    track = track_of(found.meta)
+    assert np.allclose(track.boxes, [[16 + box_to[0], 12 + box_to[1], box_to[2]]])
+    crop, theirs = (crop_events(each.events, track_of(each.meta), 8).array for each in (sample, found))
+    assert len(crop) > 100
+    left_behind = crop_events(found.events, track_of(sample.meta), 8).array  # what must not come out
+    if of_the_crop is None:  # scaling repeats events or leaves some out: each still lies at its place
+        assert np.isin(theirs, crop).all()
+        assert not np.isin(left_behind, crop).all()
+        return
+    assert np.array_equal(theirs, of_the_crop(crop))
+    assert not np.array_equal(left_behind, of_the_crop(crop))
+
+
+def still_sample(size):
+    sample = tracked_sample(size, 2000)
+    track = sample.meta["face_track"]
+    return sample_of(sample.events, face_track={key: each[1:2] for key, each in track.items()})
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.floats(-9, 9), st.floats(-9, 9), st.floats(0.1, 10), st.floats(-180, 180), st.sampled_from([1, -1]))
+def test_boxes_go_where_the_map_takes_the_pixels(dx, dy, factor, degrees, mirror):
+    """The centre of each pixel's own box comes to lie in the pixel that shows it."""
+    size, move = (31, 22), Move(dx, dy, factor, degrees, (mirror, 1))
+    source = move.source(size).ravel()
+    shown = np.flatnonzero(source >= 0)
+    q = np.column_stack([source[shown] % 31 + 0.5, source[shown] // 31 + 0.5, np.ones(len(shown))])
+    boxes = move.boxes(q, size)
+    away = np.column_stack([shown % 31 + 0.5, shown // 31 + 0.5]) - boxes[:, :2]
+    assert np.all(np.abs(away) <= factor * np.sqrt(0.5) + 1e-9)
+    assert np.allclose(boxes[:, 2], factor)
 
 
 def test_augmentations_chain_in_tonics_compose():
@@ -313,6 +383,33 @@ def test_labels_follow_stretched_time():
     assert np.array_equal(stretched, [-1000, 1000, 21_000, 61_000])  # from the first label on
 
 
+@pytest.mark.parametrize("factor", [0.5, 2.0])
+def test_face_track_and_ends_follow_stretched_time(factor):
+    sample = tracked_sample((32, 24), 2000)
+    found = StretchTime(factor, random=rng())(sample)
+    origin, meta = sample.events.t0, found.meta
+    for key in ("start_us", "end_us"):
+        assert meta[key] == origin + np.floor((sample.meta[key] - origin) * factor)
+        assert type(meta[key]) is int  # a store writes meta as JSON
+    assert meta["face_track"]["times"] == [origin + int(factor * t) for t in (-500, 10_000, 19_000)]
+    crop, theirs, late = (
+        crop_events(events, track_of(each), 8).array
+        for events, each in ((sample.events, sample.meta), (found.events, meta), (found.events, sample.meta))
+    )
+    if factor == 2.0:  # without rounding
+        assert theirs["t"].tolist() == stretch_time(crop["t"], origin, 2.0).tolist()
+        assert np.array_equal(theirs[["x", "y", "p"]], crop[["x", "y", "p"]])
+    assert late.tobytes() != theirs.tobytes()
+
+
+def test_times_of_a_track_that_meet_when_squeezed_become_one():
+    events = random_events(start=CLOCK)
+    track = {"times": [CLOCK, CLOCK + 3, CLOCK + 40_000], "boxes": [[4.0, 3.0, 2.0 + k] for k in range(3)]}
+    found = track_of(StretchTime(0.1, random=rng())(sample_of(events, face_track=track)).meta)
+    assert len(found.times) == 2
+    assert found.boxes[:, 2].tolist() == [2.0, 4.0]
+
+
 def test_polarity_flips_together():
     tonic = pytest.importorskip("tonic.transforms")
     array = random_events().array
@@ -351,9 +448,13 @@ def test_noise_is_tonics_in_distribution_at_the_rate_asked_for():
         assert np.std(ours[name]) == pytest.approx(np.std(theirs[name]), rel=0.05)
 
 
-def test_of_events_at_one_time_the_given_come_first():
-    array = Events.from_columns(*(np.array([each] * 2) for each in (5, 8, 5, 1)), SIZE).array
-    assert np.array_equal(add_noise(array, SIZE, 30, rng())[:2], array)
+def test_of_events_at_one_time_the_given_come_first_in_their_order():
+    given = random_events(3000, span_us=40).array
+    found = add_noise(given, SIZE, 3000, rng())
+    assert np.all(np.diff(found["t"]) >= 0)
+    for t in range(40):
+        own = given[given["t"] == t]
+        assert np.array_equal(found[found["t"] == t][: len(own)], own)
 
 
 def test_mistakes_are_named():

@@ -11,8 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datasets.events import EVENT_DTYPE, Events
-from datasets.files import FORMATS, WRITTEN, EventStream, read_events, stream, stream_events, write_events
+from datasets.files import (
+    FORMATS,
+    WRITTEN,
+    EventStream,
+    describe,
+    read_events,
+    stream,
+    stream_events,
+    write_events,
+)
 from datasets.files.format import Damage
+from experiments.watching import WatchedStream
 from neuva import NeuvaError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -117,6 +127,66 @@ def test_repair_of_a_stream_sorts_within_its_window_and_of_a_whole_file_altogeth
     assert opened(*pieces, repair=True).whole().array["x"].tolist() == [0, 4, 2, 1, 3, 5]
     monkeypatch.setattr(stream, "MOST_HELD", 1)  # a clock that stands still must not fill the memory
     assert len(whole(opened(*[events_of((7, 0, 0, 0))] * 9, repair=True))) == 9
+
+
+def test_a_stray_late_time_leaves_the_rest_sorted():
+    pieces = [[0, 1000, 2000], [900, 2000, 3000], [2900, 4000], [3900, 5000]]
+    arrays = [events_of(*((t, 0, 0, 0) for t in times)) for times in pieces]
+    stray = events_of((10**15, 0, 0, 0))
+    for place in range(4):
+        strewn = [np.concatenate([array, stray]) if row == place else array for row, array in enumerate(arrays)]
+        assert whole(opened(*strewn, repair=True))["t"].tolist() == [
+            *sorted(t for times in pieces for t in times),
+            10**15,
+        ]
+
+
+def test_what_does_not_fit_into_memory_is_one_clear_line(monkeypatch):
+    monkeypatch.setattr(stream, "FIRST_ROOM", 1 << 60)
+    monkeypatch.setattr(Path, "stat", lambda _: os.stat_result([0] * 6 + [1 << 60] + [0] * 3))
+    with pytest.raises(NeuvaError, match=r"test_files.py: its events do not fit into memory: read it piece by piece"):
+        opened().whole()
+
+
+def test_a_file_far_larger_than_its_events_is_read(tmp_path, monkeypatch):
+    path = tmp_path / "a.raw"
+    with path.open("wb") as file:
+        file.truncate(1 << 40)  # takes no place on the disk
+    pieces = [events_of(*((10 * row + t, 0, 0, 0) for t in range(9))) for row in range(9)]
+    for room in (stream.FIRST_ROOM, 5):
+        monkeypatch.setattr(stream, "FIRST_ROOM", room)
+        read = EventStream(path, "EVT3", (8, 8), iter(pieces), False).whole()
+        np.testing.assert_array_equal(read.array, np.concatenate(pieces))
+
+
+@pytest.mark.parametrize(
+    "geometry", ["60000x60000", "0x0", "32768x4", "4x32768", "1234567890123456789x4", "4x" + "9" * 5000]
+)
+def test_a_sensor_that_cannot_be_is_refused(tmp_path, geometry):
+    path = tmp_path / "a.raw"
+    path.write_bytes(f"% evt 3.0\n% geometry {geometry}\n% end\n".encode() + bytes(4))
+    with pytest.raises(NeuvaError, match=r"a.raw: (its sensor would be .*; sides are 1 to 32767|does not tell)"):
+        describe(stream_events(path))
+    path.write_bytes(b"% evt 3.0\n% end\n" + bytes(4))
+    with pytest.raises(NeuvaError, match=r"its sensor would be 0x40000; sides are 1 to 32767: ask for its true size"):
+        read_events(path, sensor_size=(0, 40000))
+
+
+def test_a_sensor_too_large_to_be_described_is_one_clear_line(tmp_path):
+    write_events(tmp_path / "a.npz", Events.empty((32767, 32767)))
+    with pytest.raises(NeuvaError, match=r"a.npz: a sensor of 32767x32767 has 1073676289 pixels; described are at"):
+        describe(stream_events(tmp_path / "a.npz"))
+    with pytest.raises(NeuvaError, match=r"^a sensor of 32767x32767"):
+        describe(Events.empty((32767, 32767)))
+
+
+def test_a_watched_stream_is_read_whole_too():
+    rows = events_of((1, 0, 0, 0), (5, 7, 7, 1))
+    for read in (whole, lambda events: events.whole().array):
+        told: list[int] = []
+        watched = WatchedStream(opened(rows), told.append)
+        assert read(watched).tolist() == rows.tolist()
+        assert told == [2]
 
 
 @given(st.lists(st.tuples(st.integers(-(2**63), 2**63 - 1), st.integers(-1, 8), st.integers(0, 7), st.integers(0, 2))))

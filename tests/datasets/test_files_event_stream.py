@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from datasets.files import event_stream, read_events
+from datasets.files import event_stream, read_events, records
 from neuva import NeuvaError
 
 REAL = Path(os.environ.get("NEUVA_REAL_DATA", Path(__file__).parents[2] / ".." / "shared" / "data"))
@@ -109,6 +109,37 @@ def test_nmnist_records_by_hand(tmp_path):
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(NeuvaError, match="cut off inside a record of 5 bytes at byte 20 after 3 events"):
         read_events(path, sensor_size=(34, 34))
+
+
+def test_nmnist_overflows_and_turns_are_carried_from_piece_to_piece(tmp_path, monkeypatch):
+    path = tmp_path / "a.bin"
+    half, turn, late = 1 << 22, 1 << 23, 1 << 13
+    times = [5, 8, half, turn - 1, 1, turn - 1, half + 9, 2]  # in the middle: jitter about the turn
+    path.write_bytes(record(0, 0, 240, 0) + b"".join(record(t, 1, 1, 1) for t in times))
+    clock = [5, 8, half, turn - 1, turn + 1, turn - 1, half + 9, turn + 2]  # the step back by half a turn is none
+    for piece in (1, 2, 3, 100):
+        monkeypatch.setattr(records, "PIECE", piece)
+        events = read_events(path, sensor_size=(34, 34), repair=True)
+        assert events.array["t"].tolist() == sorted(t + late for t in clock)
+
+
+@pytest.mark.parametrize(
+    ("times", "expected"),
+    [
+        ([10, 107, 4], [10, 107, 132]),  # a silence in the first turn is no jitter: turn 128
+        ([120, 2, 125, 3], [120, 130, 125, 131]),
+        ([100, 36], [100, 36]),  # exactly half a turn back
+        ([100, 35], [100, 163]),
+        ([100, 2, 66, 131 - 128, 68], [100, 130, 194, 131, 68]),
+    ],
+)
+def test_a_clock_goes_on_by_the_shorter_way_round(times, expected):
+    assert records.without_turns(np.array(times), 128, None).tolist() == expected
+    last, given = None, []
+    for t in times:
+        last = int(records.without_turns(np.array([t]), 128, last)[0])
+        given.append(last)
+    assert given == expected
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ def fuzz(file: Path, size: tuple[int, ...] = ()) -> None:
     print(f"\n{file.name}: {figures}")  # noqa: T201  the figures of a longer run
     assert not figures["failures"], figures["failures"][:5]
     assert figures["inputs"] == COUNT
-    assert sum(figures["outcomes"].values()) == 3 * COUNT
+    assert sum(figures["outcomes"].values()) == 4 * COUNT
 
 
 @pytest.mark.timeout(3600)
@@ -70,3 +70,23 @@ def test_a_damaged_file_of_our_own(name: str, tmp_path: Path) -> None:
     path = tmp_path / f"written{WRITTEN[name] or '.raw'}"
     write_events(path, Events(array, (64, 48)), format=name)
     fuzz(path, (64, 48) if name == "NPY" else ())
+
+
+def aedat2() -> bytes:
+    rng = np.random.default_rng(0)
+    y, x, p = (rng.integers(0, most, 3000) for most in (260, 346, 2))
+    records = np.stack([y << 22 | x << 12 | p << 11, np.arange(3000) * 500], axis=1).astype(">u4")
+    return b"#!AER-DAT2.0\r\n# AEChip: eu.seebetter.ini.chips.davis.Davis346blue\r\n" + records.tobytes()
+
+
+def text() -> bytes:
+    rng = np.random.default_rng(0)
+    rows = zip(np.cumsum(rng.random(3000)), *(rng.integers(0, most, 3000) for most in (64, 48, 2)), strict=True)
+    return b"64 48\n" + b"".join(b"%.6f %d %d %d\n" % row for row in rows)
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize(("name", "content"), [("jaer.aedat", aedat2()), ("seconds.txt", text())])
+def test_a_damaged_file_of_a_kind_that_is_only_read(name: str, content: bytes, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    fuzz(tmp_path / name)

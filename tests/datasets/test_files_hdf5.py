@@ -100,6 +100,17 @@ def test_prophesee_files(tmp_path):
     assert read_events(tmp_path / "b.hdf5", sensor_size=(346, 260)) == events
 
 
+def test_chunks_too_large_to_be_unpacked_are_refused(tmp_path):
+    rows = 200_000_000
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("events", (rows, 4), "u4", chunks=(rows, 4), compression="gzip")
+    with h5py.File(tmp_path / "b.hdf5", "w") as file:
+        file.create_dataset("CD/events", (rows,), CD, chunks=(rows,), compression="gzip")
+    for name in ("a.h5", "b.hdf5"):
+        with pytest.raises(NeuvaError, match=rf"{name}: its chunks are of \d+ bytes; read are at most 268435456"):
+            stream_events(tmp_path / name, sensor_size=(8, 8))
+
+
 def test_a_missing_ecf_filter_says_what_to_install(tmp_path):
     if h5py.h5z.filter_avail(hdf5.ECF):
         pytest.skip("the ECF filter is installed")

@@ -56,6 +56,13 @@ def test_davis_records_by_hand(tmp_path):
         assert events.array.tolist() == expected
 
 
+def test_jitter_about_the_turn_of_the_clock_is_no_second_turn(tmp_path):
+    turn = 1 << 32
+    times = [turn - 3, turn - 1, turn + 1, turn - 1, turn + 2]
+    path = aedat2(tmp_path / "a.aedat", DAVIS, [(davis(1, 1, 1), t % turn) for t in times])
+    assert read_events(path, repair=True).array["t"].tolist() == sorted(times)
+
+
 def test_dvs128_records_by_hand(tmp_path):
     # x, y from the top left: both are counted the other way in the address, and 0 is ON
     address = (127 - 20) << 8 | (127 - 3) << 1 | 0
@@ -163,6 +170,17 @@ def test_a_damaged_packet_is_placed_and_what_stands_before_kept(tmp_path):
     for size in (b"\xff\xff\xff\x7f", b"\xff\xff\xff\xff"):  # 2 GB, and less than nothing
         damaged = bytes(content[:494_094]) + size + bytes(content[494_098:])
         path.write_bytes(damaged)
+        with pytest.raises(NeuvaError, match="a packet is damaged or cut off at byte 494090 after 59065 events"):
+            read_events(path)
+        np.testing.assert_array_equal(read_events(path, repair=True).array, whole.array[:59_065])
+
+
+def test_aedat4_cut_off_between_two_packets_says_so(tmp_path):
+    content = real("face-dvxplorer.aedat4").read_bytes()
+    whole = read_events(real("face-dvxplorer.aedat4"))
+    path = tmp_path / "a.aedat4"
+    for cut in (494_090, 494_092, 494_098, 494_200):  # at a packet, in its head, in its events
+        path.write_bytes(content[:cut])
         with pytest.raises(NeuvaError, match="a packet is damaged or cut off at byte 494090 after 59065 events"):
             read_events(path)
         np.testing.assert_array_equal(read_events(path, repair=True).array, whole.array[:59_065])

@@ -104,6 +104,52 @@ def test_evt2_turns_over_after_2_to_34_us(tmp_path):
     assert read_events(path).array["t"].tolist() == [(1 << 34) - 64 + 5, (1 << 34) + 5]
 
 
+def evt2(*highs: int) -> bytes:
+    words = [word for high in highs for word in (8 << 28 | high, 1 << 28 | 2 << 11 | 1)]
+    return raw(b"% evt 2.0\n", "<I", *words)
+
+
+def evt21(*highs: int) -> bytes:
+    words = [word for high in highs for word in (8 << 60 | high << 32, 1 << 60 | 2 << 43 | 1 << 32 | 1)]
+    return raw(b"% evt 2.1\n", "<Q", *words)
+
+
+def evt3_at(*highs: int) -> bytes:
+    return evt3(*(word for high in highs for word in ((8, high), (6, 0), (0, 1), (2, 2))))
+
+
+def dat(*times: int) -> bytes:
+    words = (t | 2 << 32 | 1 << 46 for t in times)
+    return b"% Version 2\n% Width 64\n% Height 32\n% end\n\x0c\x08" + b"".join(
+        struct.pack("<Q", word) for word in words
+    )
+
+
+@pytest.mark.parametrize(
+    ("coded", "suffix", "turn", "unit"),
+    [
+        (evt2, ".raw", 1 << 28, 64),
+        (evt21, ".raw", 1 << 28, 64),
+        (evt3_at, ".raw", 1 << 12, 4096),
+        (dat, ".dat", 1 << 32, 1),
+    ],
+)
+@pytest.mark.parametrize("block", [8, prophesee.BLOCK])
+def test_a_clock_goes_on_by_the_shorter_way_round(tmp_path, monkeypatch, coded, suffix, turn, unit, block):
+    """Steps back of up to half a turn are jitter, so are those forward of over half a turn; others back are turns."""
+    monkeypatch.setattr(prophesee, "BLOCK", block)
+    half, path = turn // 2, tmp_path / f"a{suffix}"
+    for shown, clock in (
+        ([half + 1, turn - 1, 1, turn - 1, 2, 3], [half + 1, turn - 1, turn + 1, turn - 1, turn + 2, turn + 3]),
+        ([turn - 1, half - 1, half], [turn - 1, half - 1, half]),
+        ([turn - 1, half - 2, half], [turn - 1, turn + half - 2, turn + half]),
+        ([1, half + 1, 1], [1, half + 1, 1]),
+    ):
+        path.write_bytes(coded(*shown))
+        times = read_events(path, repair=True).array["t"]
+        np.testing.assert_array_equal(times, np.sort(np.array(clock) * unit))
+
+
 @pytest.mark.parametrize(
     ("header", "size"),
     [

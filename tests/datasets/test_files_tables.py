@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import tracemalloc
+import zipfile
+from decimal import ROUND_HALF_UP, Decimal, localcontext
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -62,6 +66,35 @@ def test_an_npz_is_what_numpy_reads(tmp_path):
         }  # fmt: skip
     write_events(tmp_path / "a.npy", events)
     assert np.array_equal(np.load(tmp_path / "a.npy", mmap_mode="r"), events.array)
+
+
+@pytest.mark.parametrize(
+    ("size", "message"),
+    [
+        (np.zeros(3, np.int64), r"sensor_size is int64 \[3\]; needed: two integers"),
+        (np.zeros((2, 2), np.int64), r"sensor_size is .* \[2\]; needed: two integers"),
+        (np.zeros(2), r"sensor_size is float64 \[2\]; needed: two integers"),
+        (np.array([10**18, 4]), r"its sensor would be 1000000000000000000x4; sides are 1 to 32767"),
+    ],
+)
+def test_an_npz_with_no_sensor_size_says_so(tmp_path, size, message):
+    np.savez(tmp_path / "a.npz", t=T, x=X, y=Y, p=P, sensor_size=size)
+    with pytest.raises(NeuvaError, match=message):
+        read_events(tmp_path / "a.npz")
+
+
+def test_a_sensor_size_of_a_thousand_million_numbers_is_refused_unread(tmp_path):
+    path, count = tmp_path / "a.npz", 1 << 30
+    np.savez_compressed(path, t=T, x=X, y=Y, p=P)
+    header = {"descr": "|u1", "fortran_order": False, "shape": (count,)}
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as file, file.open("sensor_size.npy", "w") as member:
+        np.lib.format.write_array_header_1_0(member, header)
+        member.write(bytes(1 << 24))  # the rest is missing, which is not looked for
+    tracemalloc.start()
+    with pytest.raises(NeuvaError, match=rf"sensor_size is uint8 \[{count}\]; needed: two integers"):
+        read_events(path)
+    assert tracemalloc.get_traced_memory()[1] < 1 << 22
+    tracemalloc.stop()
 
 
 T, X, Y, P = np.array([10, 20, 30]), np.array([1, 2, 3]), np.array([4, 5, 6]), np.array([1, 0, 1])
@@ -150,12 +183,33 @@ def read_text(tmp_path, content: str, size=(8, 8), name="a.csv") -> list[tuple[i
         "1,4,1,10\n2,5,0,20\n3,6,1,30\n",
         "0.000010 1 4 1\n0.00002 2 5 0\n3e-5 3 6 1\n",
         "1.000000000000000000e+01\t1.0e+00\t4.\t1\n2e1\t2\t5\t-1\n30\t3\t6\t+1\n",
+        "\ufefft,x,y,p\n10,1,4,1\n20,2,5,0\n30,3,6,1\n",  # as spreadsheets write it
+        "\ufeff10,1,4,1\n20,2,5,0\n30,3,6,1\n",
         '"t";"name";"x";"y";"p"\n10;a b;1;4;1\n20;;2;5;0\n30;c;3;6;1\n',
     ],
 )
 def test_text_from_other_hands(tmp_path, content):
     assert read_text(tmp_path, content) == EXPECTED
     assert read_text(tmp_path, content, name="a.txt") == EXPECTED
+
+
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_the_last_line_is_read_wherever_a_read_ends(tmp_path, monkeypatch, end):
+    rows = "10,1,4,1\n20,2,5,0\n30,3,6,1" + end
+    for read in range(12, len(rows) + 2):
+        monkeypatch.setattr(text, "READ", read)
+        assert read_text(tmp_path, rows) == EXPECTED
+
+
+def test_text_with_a_sensor_size_of_many_digits_is_refused(tmp_path):
+    many = "9" * 5000
+    for content, message in (
+        (f"# sensor_size {many}x4\n10,1,4,1\n", "does not tell its sensor size"),
+        (f"{many} 4\n0.5 1 4 1\n", "rows of 2 columns without names"),
+        ("240 0\n0.5 1 4 1\n", "its sensor would be 240x0"),
+    ):
+        with pytest.raises(NeuvaError, match=message):
+            read_text(tmp_path, content, size=None)
 
 
 def test_text_tells_its_sensor_size(tmp_path):
@@ -219,6 +273,29 @@ def test_decimals_are_rounded_as_written_down(value, digits_of_exponent):
     data = np.frombuffer(written.encode(), np.uint8)
     assert parse_rows(data, ord(" "), np.arange(1), 6, rows) == (1, len(data), False)
     assert abs(rows[0, 0] - value * 10**6) <= 0.5
+
+
+@given(st.from_regex(r"-?[0-9]{1,22}(\.[0-9]{0,22})?", fullmatch=True), st.integers(-30, 12), st.sampled_from([0, 6]))
+@example("9223372036854775807", -19, 0)  # below one
+@example("9223372036854775807", -25, 6)  # rounds to one
+@example("1.0000000000000000000001", 0, 0)  # not whole, in a digit beyond 64 bits
+@example("-1591420227082.8088946", 0, 6)  # would be rounded by a digit beyond 64 bits
+@example("0.9223372036854775809", 19, 0)  # one too many
+@settings(deadline=None, max_examples=300)
+def test_a_number_is_exact_or_refused(digits, exponent, shift):
+    written = f"{digits}e{exponent}\n".encode()
+    rows = np.empty((1, 1), np.int64)
+    count, _, bad = parse_rows(np.frombuffer(written, np.uint8), ord(" "), np.arange(1), shift, rows)
+    with localcontext() as context:
+        context.prec = 100
+        exact = Decimal(written.decode()) * 10**shift
+        rounded = int(exact.to_integral_value(ROUND_HALF_UP))
+    assert bad != count
+    if count:
+        assert rows[0, 0] == rounded
+        assert shift or rounded == exact
+    elif len(digits) <= 18:  # such are only refused for what they are
+        assert not -(2**63) <= rounded < 2**63 or (shift == 0 and rounded != exact)
 
 
 def test_what_does_not_fit_is_held_at_the_limit_and_does_not_turn_over():

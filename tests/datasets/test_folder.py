@@ -144,6 +144,39 @@ def test_sensors_of_different_size_are_an_error_or_rescaled(tmp_path, caplog):
         made(folder.recipe(tmp_path, rescale_to=(100, 48)))
 
 
+def test_a_size_is_given_to_the_recordings_that_do_not_tell_theirs(tmp_path):
+    write_events(tmp_path / "a.npz", recording(0))
+    told = recording(1)
+    rows = ["t,x,y,p", *(",".join(map(str, row)) for row in told.array.tolist())]
+    (tmp_path / "b.csv").write_text("\n".join(rows) + "\n")
+    write_events(tmp_path / "c.npz", recording(2))
+    names = ["a.npz", "b.csv", "c.npz"]
+    table(tmp_path, "\n".join(["file,time_us,valence,arousal", *(f"{name},{START},0,0" for name in names)]))
+    with pytest.raises(NeuvaError, match=r"b\.csv: does not tell its sensor size"):
+        folder.recipe(tmp_path)
+    clips = made(folder.recipe(tmp_path, sensor_size=(64, 48), face="whole"))
+    assert clips["b.csv"][1].events == told
+    with pytest.raises(NeuvaError, match=r"a\.npz is 64x48, b\.csv 80x60: rescale"):
+        folder.recipe(tmp_path, sensor_size=(80, 60))
+    recipe = folder.recipe(tmp_path, sensor_size=(80, 60), rescale_to=(64, 48), face="whole")
+    assert {sample.events.sensor_size for _, sample, _ in made(recipe).values()} == {(64, 48)}
+
+
+def test_a_stopped_run_does_not_keep_recordings_that_changed(tmp_path):
+    root, out = tmp_path / "own", tmp_path / "own.h5"
+    root.mkdir()
+    for seed in range(3):
+        write_events(root / f"{seed}.npz", recording(seed))
+    table(root, "\n".join([HEADER, *(f"{seed}.npz,{START},0,0" for seed in range(3))]))
+    make = partial(make_store, out, workers=1)
+    with pytest.raises(KeyboardInterrupt):
+        make(folder.recipe(root, face="whole"), progress=stop_after_one)
+    make(folder.recipe(root, face="whole"), progress=lambda done, _: seen.append(done)) if (seen := []) else None
+    write_events(root / "0.npz", recording(9))
+    make(folder.recipe(root, face="whole"))
+    assert EventStore(out).sample(0).events == recording(9)
+
+
 def test_labels_off_the_recordings_clock_are_told(tmp_path, caplog):
     for seed in range(3):
         write_events(tmp_path / f"{seed}.npz", recording(seed))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datasets.simulator.interpolate import Motion, interpolated
+from datasets.simulator.interpolate import Motion, _inside, interpolated
 from neuva import NeuvaError
 
 RANDOM = np.random.default_rng(0)
@@ -82,6 +82,44 @@ def test_covered_background_stays():
         faded = frames[0][0] * (1 - t / 6000) + frames[1][0] * (t / 6000)
         away, naive = (np.abs(inner(image - background.astype(float)))[:, outside - 8] for image in (frame, faded))
         assert away.mean() < 0.6 * naive.mean()
+
+
+def test_what_enters_and_leaves_the_picture_is_taken_from_the_frame_that_shows_it():
+    motion = Motion(shifted(0), shifted(3))
+    for k in (1, 2):
+        away, naive = (np.abs(image - shifted(k).astype(float)) for image in (motion.at(k / 3), motion.faded(k / 3)))
+        edges = np.s_[8:-8, [0, 1, 2, -3, -2, -1]]
+        assert away[edges].mean() < 0.25 * naive[edges].mean()  # 0.6 of it if the other frame counted too
+
+
+def test_what_moves_in_front_hides_what_is_behind(monkeypatch):
+    """Around a disc that moves over a texture, frames where a pixel is hidden count less."""
+    truth = [disc(28 + k) for k in range(7)]
+    errors = []
+    for seen in (Motion._visible, lambda self, place, there, flow: _inside(place).astype(float)):
+        monkeypatch.setattr(Motion, "_visible", seen)
+        motion = Motion(truth[0], truth[6])
+        away = np.array([np.abs(motion.at(k / 6) - truth[k].astype(float)) for k in range(1, 6)])
+        errors.append(away[np.array([rim(28 + k) for k in range(1, 6)])].mean())
+    assert errors[0] < 0.98 * errors[1]
+    assert errors[0] < 2
+
+
+def rim(x: float) -> np.ndarray:
+    """Where the edge of the disc at x is, and 4 pixels on both sides."""
+    return np.abs(distance(x) - 14) < 4
+
+
+def distance(x: float) -> np.ndarray:
+    rows, columns = np.mgrid[:64, :64] + 0.5
+    return np.hypot(columns - x, rows - 32)
+
+
+def disc(x: float) -> np.ndarray:
+    """A disc of texture of its own, its centre at x, before a texture at rest."""
+    inside = np.clip(14.5 - distance(x), 0, 1)
+    own = np.roll(shifted(0).T, round(x) - 28, axis=1)
+    return np.rint(inside * own + (1 - inside) * shifted(0)).astype(np.uint8)
 
 
 def test_a_cut_is_not_motion():

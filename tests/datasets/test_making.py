@@ -17,7 +17,7 @@ import pytest
 
 import neuva
 from datasets.making import make_store
-from datasets.recipe import ClipJob, Recipe
+from datasets.recipe import ClipJob, Made, Recipe
 from datasets.store import EventStore
 from datasets.synthetic import SyntheticSpec, faces
 from neuva import NeuvaError
@@ -171,6 +171,16 @@ def test_a_fault_of_ours_names_the_clip_too(tmp_path):
     assert caught.value.__notes__ == ["while making clip train/fault"]
 
 
+def too_late() -> Made:
+    raise TimeoutError("the disk did not answer")
+
+
+def test_a_clip_that_times_out_is_no_lost_worker(tmp_path):
+    late = ClipJob("train/late", "train", too_late)
+    with pytest.raises(TimeoutError, match="the disk did not answer"):
+        make_store(tmp_path / "faces.h5", with_job(late), workers=2)
+
+
 def test_recipes_without_clips_or_with_a_name_twice(tmp_path):
     make_store(tmp_path / "none.h5", Recipe("none", (4, 4), {}, []), scheduler="tcp://127.0.0.1:1")
     assert len(EventStore(tmp_path / "none.h5")) == 0
@@ -233,6 +243,24 @@ def test_a_cluster_that_exists_and_a_worker_of_it_killed(made, tmp_path, cluster
     make_store(tmp_path / "faces.h5", RECIPE, scheduler=cluster.address, progress=progress)
     assert (tmp_path / "faces.h5").read_bytes() == made
     assert seen == list(range(len(RECIPE.jobs) + 1))
+
+
+def test_a_cluster_that_loses_its_last_worker_is_told_and_the_run_goes_on(made, tmp_path, cluster, monkeypatch):
+    monkeypatch.setattr("datasets.cluster.PATIENCE", 0.5)
+    monkeypatch.setattr("datasets.cluster.LOST", 1)
+    target = tmp_path / "faces.h5"
+    last = cluster.start_worker()
+    _, progress = kill_at(3, last.kill)
+    with pytest.raises(
+        NeuvaError, match=r"at tcp://127.0.0.1:\d+ has lost all its workers: start some with `dask worker"
+    ):
+        make_store(target, RECIPE, scheduler=cluster.address, progress=progress)
+    assert 3 <= parts(target) < len(RECIPE.jobs)
+    monkeypatch.setattr("datasets.cluster.LOST", SOON)
+    another = cluster.start_worker()
+    _, progress = kill_at(7, lambda: (another.kill(), cluster.start_worker()))
+    make_store(target, RECIPE, scheduler=cluster.address, progress=progress)
+    assert target.read_bytes() == made
 
 
 def test_a_cluster_without_workers_or_with_other_versions(tmp_path, cluster, monkeypatch):

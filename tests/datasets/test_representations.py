@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datasets.events import Events
-from datasets.representations import ToSteps, temporal_binary, to_steps
+from datasets.representations import ToSteps, ToSurfaceOfActiveEvents, ToTimeSurface, temporal_binary, to_steps
 from neuva import NeuvaError
 
 SIZE = (8, 6)
@@ -59,6 +61,20 @@ def test_transform_equals_tonics_to_frame(seed, span_us):
 def test_transform_of_no_events():
     assert ToSteps(SIZE, 1000)(Events.empty(SIZE).array).sum() == 0
     assert ToSteps(SIZE, 1000, steps=4)(Events.empty(SIZE).array).shape == (4, 2, 6, 8)
+
+
+@pytest.mark.parametrize("kind", [ToSteps, ToTimeSurface, ToSurfaceOfActiveEvents])
+def test_the_grid_of_time_is_the_same_whatever_is_read_by_it(kind):
+    array, own = random_events(400).array, {"tau_us": 3000.0} if kind is ToTimeSurface else {}
+    span = int(array["t"][-1] - array["t"][0])
+    assert kind(SIZE, 7000, **own)(array).shape == (span // 7000, 2, 6, 8)
+    assert len(kind(SIZE, 10**6, **own)(array)) == 1
+    start = int(array["t"][100])
+    late = kind(SIZE, 7000, steps=3, start_us=start, **own)
+    assert np.array_equal(late(array), kind(SIZE, 7000, steps=3, **own)(array[array["t"] >= start]))
+    assert np.array_equal(pickle.loads(pickle.dumps(late))(array), late(array))
+    with pytest.raises(AttributeError):
+        late.steps = 4
 
 
 def test_temporal_binary_reads_steps_as_a_number():

@@ -119,13 +119,13 @@ def test_surfaces_are_their_equations(events, dt, steps, offset, tau):
             if start <= t < start + (k + 1) * dt:
                 last[k, p, y, x] = t
     assert np.array_equal(surface_of_active_events(events, dt, steps, start), last)
-    assert np.array_equal(ToSurfaceOfActiveEvents(SIZE, dt, steps, start)(events.array), last)
+    assert np.array_equal(ToSurfaceOfActiveEvents(SIZE, dt, steps=steps, start_us=start)(events.array), last)
     ends = start + dt * np.arange(1, steps + 1)[:, None, None, None]
     expected = np.where(last == NEVER, 0, np.exp(-np.where(last == NEVER, 0, ends - last) / tau))
     found = time_surface(events, dt, tau, steps, start)
     assert found.dtype == np.float32
     assert np.allclose(found, expected, rtol=1e-6, atol=1e-37)
-    assert np.array_equal(ToTimeSurface(SIZE, dt, tau, steps, start)(events.array), found)
+    assert np.array_equal(ToTimeSurface(SIZE, dt, tau, steps=steps, start_us=start)(events.array), found)
 
 
 @pytest.mark.parametrize(("dt", "tau", "start"), [(5000, 20_000, 0), (700, 50, 3), (90_000, 10_000, 1_605_537_493_718)])

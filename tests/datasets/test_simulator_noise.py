@@ -41,6 +41,33 @@ def test_leak_rises_with_light():
     assert same[0] == same[1]
 
 
+@pytest.mark.parametrize("jitter", [0.0, 0.1, 0.4])
+def test_leak_jitters_anew_each_frame(jitter):
+    """A pixel that leaks one event a frame has one more or less in as many frames as the jitter's mean size."""
+    events = still(100, 0.2, PixelModel(leak_hz=100, leak_jitter=jitter, leak_decades=0))
+    frame = (events["t"] - 1) // 10_000
+    counts = np.zeros((20, 10_000), int)
+    np.add.at(counts, (frame, events["y"].astype(int) * 100 + events["x"]), 1)
+    assert counts.mean() == pytest.approx(1, rel=0.005)
+    normal = np.abs(np.random.default_rng(0).standard_normal(10**6))
+    for each, frames in ((counts, 1), (counts.sum(axis=0), 20)):
+        moved = np.minimum(1, jitter * np.sqrt(frames) * normal).mean()  # jitters add as independent ones do
+        assert np.mean(each != frames) == pytest.approx(moved, rel=0.05)
+
+
+def test_a_shot_does_not_hurry_the_crossings_around_it():
+    """Beside the shot and the crossing it brings on, events keep the times of a pixel without noise."""
+    frames = [np.full((100, 100), value, np.uint8) for value in (50, 200)]
+    quiet, noisy = (simulate(frames, [0, 10_000], PixelModel(shot_hz=hz), 1).array for hz in (0, 60))
+    crossings = np.unique(quiet["t"])
+    assert len(crossings) == 6
+    strays = noisy[np.abs(noisy["t"][:, None] - crossings).min(axis=1) > 1]
+    counts = per_pixel(strays)
+    assert np.sum(counts > 0) > 1000
+    assert counts.max() == 2
+    assert np.histogram(strays["t"], 5, (0, 10_000))[0].min() > 300  # shots are anywhere in the interval
+
+
 @pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
 def test_shot_noise_falls_with_light_to_its_share(share):
     dark, bright = (len(still(v, 1, PixelModel(shot_hz=10, shot_in_bright=share))) for v in (0, 255))

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import itertools
 import logging
 import multiprocessing
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,7 +27,7 @@ from datasets.events import EVENT_DTYPE, Events
 from datasets.files import write_events
 from datasets.interrupt import uninterrupted
 from datasets.sample import Sample
-from datasets.store import EventStore, StoreWriter
+from datasets.store import EventStore, StoreWriter, lock
 from neuva import NeuvaError
 
 SIZE = (32, 24)
@@ -328,6 +330,85 @@ def test_a_kill_while_tidying_up_costs_nothing_but_time(path, tmp_path):
     (folder / "clip-000000.h5").unlink()
     make_store(target)
     assert target.read_bytes() == path.read_bytes()
+
+
+def test_one_writer_at_a_time(path, tmp_path):
+    target = tmp_path / "trial.h5"
+    settings = {"dataset": "trial", "sensor_size": SIZE, "provenance": {"seed": 3}}
+    with pytest.raises(KeyboardInterrupt), StoreWriter(target, **settings) as store:
+        store.add("clip 0", "test", make_sample(0), make_arrays(0))
+        for changes in ({}, {"provenance": {"seed": 4}}):  # which would throw away what is there
+            with pytest.raises(NeuvaError, match=r"trial\.h5: another run is making this store: wait"):
+                make_store(target, **changes)
+        raise KeyboardInterrupt
+    with pytest.raises(NeuvaError, match="provenance cannot be stored"):
+        make_store(target, provenance={"what": object()})
+    make_store(target)  # neither holds it still
+    assert target.read_bytes() == path.read_bytes()
+    assert [file.name for file in tmp_path.iterdir()] == ["trial.h5"]
+
+
+def test_whoever_waited_for_a_lock_that_is_gone_looks_again(tmp_path, monkeypatch):
+    path, real, opened = tmp_path / "a.h5", os.open, []
+
+    def opens_then_it_is_removed(name, *options):
+        opened.append(real(name, *options))
+        if len(opened) == 1:
+            Path(name).unlink()  # by the run before, at its end
+        return opened[-1]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(lock.os, "open", opens_then_it_is_removed)
+        held = lock.only_writer(path)
+        held.__enter__()
+    with pytest.raises(NeuvaError, match="another run"):
+        lock.only_writer(path).__enter__()
+    held.__exit__(None, None, None)
+    assert len(opened) == 2
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_system_without_locks_does_not_stop_a_run(path, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(lock.fcntl, "flock", refuse)
+    assert make_store(tmp_path / "trial.h5").read_bytes() == path.read_bytes()
+
+
+def test_parts_that_two_runs_mixed_up_are_no_store(path, tmp_path):
+    target = tmp_path / "trial.h5"
+    folder = tmp_path / ".trial.h5.partial"
+    with (
+        pytest.raises(NeuvaError, match=r"clip-000000\.h5 holds clip clip 1, not clip 0: two runs"),
+        StoreWriter(target, dataset="trial", sensor_size=SIZE, provenance={"seed": 3}) as store,
+    ):
+        for seed in range(2):
+            store.add(f"clip {seed}", "train" if seed % 3 else "test", make_sample(seed), make_arrays(seed))
+        shutil.copy(folder / "clip-000001.h5", folder / "clip-000000.h5")
+    assert not target.exists()
+    make_store(target)
+    assert sorted(EventStore(target).names) == EventStore(path).names
+
+
+@pytest.mark.parametrize("size", [0, 100])
+def test_what_is_no_store_is_not_written_over(path, tmp_path, size):
+    target = tmp_path / "mine.raw"
+    target.write_bytes(bytes(size))
+    refusal = r"is there and is no store: move it away"
+    with pytest.raises(NeuvaError, match=refusal):
+        make_store(target)
+    assert target.read_bytes() == bytes(size)
+    with h5py.File(target, "w") as file:
+        file["a"] = 1
+    for other in (target, tmp_path):
+        with pytest.raises(NeuvaError, match=refusal):
+            make_store(other)
+    assert [file.name for file in tmp_path.iterdir()] == ["mine.raw"]
+    for damaged in (path.read_bytes()[:-100], path.read_bytes()):  # as `EventStore` says: make it again
+        target.write_bytes(damaged)
+        make_store(target)
+        assert target.read_bytes() == path.read_bytes()
 
 
 def test_users_mistakes_are_one_clear_line(path, tmp_path):

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -18,7 +19,16 @@ from conversion import loihi, speck
 from conversion.graph import save_nir
 from datasets.events import Events
 from datasets.files import write_events
+from datasets.sample import Sample
+from datasets.store import StoreWriter
+from datasets.synthetic import recipe
+from experiments import pipeline
+from experiments.commands import chip
+from experiments.recording import open_recording, prepare
+from experiments.running import run_input
 from hardware.check import check
+from hardware.program import ChipProgram
+from neuva import NeuvaError
 from snn import LayerSpec, NetworkSpec, Neuron, ValenceArousalNet
 from snn.networks import scale_to_rate
 from snn.training import AffectTraining
@@ -102,11 +112,60 @@ def test_run_gives_trace_csv_and_picture(target: str, on: str, made: Path, tmp_p
     done = neuva("run", made / f"{target}.h5", made / "square.npz", "--on", on, "--out", out)
     assert done.returncode == 0, done.stderr
     rows = (tmp_path / "trace.csv").read_text().splitlines()
-    assert rows[0] == "t_us,valence,arousal"
+    assert rows[0] == "t_us,valence,arousal,face"
     assert len(rows) > 8
     assert (tmp_path / "trace.png").read_bytes().startswith(b"\x89PNG")
     with h5py.File(out) as file:
         assert len(file["va"]) == len(rows) - 1
+
+
+def test_runs_are_named_after_the_file(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, clip in (("one.h5", None), ("two.h5", "square")):
+        write_store(tmp_path / name)
+        chip.run(made / "loihi2.h5", Path(name), clip=clip)
+    there = {path.name for path in Path("runs").iterdir()}
+    assert {"loihi2-one-emulator.csv", "loihi2-two-square-emulator.csv"} <= there
+
+
+def write_store(path: Path, **meta: object) -> None:
+    """A store of one clip without labels."""
+    events, none = moving_square(), np.empty(0, np.int64)
+    meta |= {"start_us": 0, "end_us": 400_000}
+    sample = Sample(events, none, np.empty((0, 2), np.float32), none.astype(bool), meta)
+    with StoreWriter(path, dataset="video", sensor_size=(80, 60), provenance={}) as store:
+        store.add("square", "test", sample)
+
+
+@pytest.mark.parametrize(("target", "on"), [("loihi2", "emulator"), ("speck2f", "emulator-events")])
+def test_energy_needs_no_labels_and_counts_what_a_run_does(target: str, on: str, made: Path, tmp_path: Path) -> None:
+    write_store(tmp_path / "one.h5")
+    program = check(ChipProgram.load(made / f"{target}.h5")).program
+    report, _ = pipeline.measure_energy(program, tmp_path / "one.h5", "test", 3)
+    ran = run_input(program, prepare(open_recording(tmp_path / "one.h5"), program), on)
+    assert report.inferences == len(ran.times) == 10
+    assert sum(part.synops for part in report.parts) == sum(core.synops for core in ran.counts) > 0
+
+
+def test_a_video_is_sent_to_simulate() -> None:
+    with pytest.raises(NeuvaError, match=r"face\.mp4: is a video: .* `neuva simulate"):
+        open_recording(Path("face.mp4"))
+
+
+def test_a_run_says_what_speaks_against_it(made: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    write_store(tmp_path / "one.h5", frames_with_face=1, face_track={"times": [100_000], "boxes": [[40.0, 30.0, 30.0]]})
+    program = ChipProgram.load(made / "loihi2.h5")
+    replace(program, provenance={"calibrated_on": recipe(size="smallest").dataset}).save(tmp_path / "p.h5")
+    chip.run(tmp_path / "p.h5", tmp_path / "one.h5", out=tmp_path / "t.h5")
+    said = " ".join(capsys.readouterr().out.split())
+    assert "a face was found near 7 of 10 estimates (70%)" in said
+    assert "calibrated on synthetic faces" in said
+    assert [row[-1] for row in (tmp_path / "t.csv").read_text().splitlines()[1:]] == list("1111111000")
+    write_store(tmp_path / "bare.h5")
+    chip.run(made / "loihi2.h5", tmp_path / "bare.h5", out=tmp_path / "t.h5")
+    said = capsys.readouterr().out
+    assert "synthetic" not in said
+    assert "face" not in said.splitlines()[0]
 
 
 def test_check_as_json(made: Path) -> None:
@@ -235,8 +294,10 @@ def test_damage_names_the_option_that_mends_it(made: Path, tmp_path: Path) -> No
 
 
 def test_a_place_the_program_cannot_run_on_is_refused(made: Path, tmp_path: Path) -> None:
-    assert "choose one of emulator, lava" in refused("run", made / "loihi2.h5", made / "square.npz", "--on", "sinabs")
-    assert "sinabs" in refused("run", made / "speck2f.h5", made / "square.npz", "--on", "lava")
+    line = refused("run", made / "loihi2.h5", made / "square.npz", "--on", "sinabs")
+    assert line.endswith("choose one of emulator, lava, loihi2")
+    line = refused("run", made / "speck2f.h5", made / "square.npz", "--on", "lava")
+    assert line.endswith("choose one of emulator, emulator-events, sinabs")
 
 
 def test_a_missing_lava_is_refused_with_the_cure(made: Path, tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from experiments.config import load_config
+from experiments.config import TrainConfig, load_config
 from neuva import NeuvaError
+from snn.baselines import ConvGruSpec
 
 CONFIGS = sorted((Path(__file__).parents[2] / "experiments" / "configs").glob("*.yaml"))
 
@@ -48,3 +49,34 @@ def test_what_is_no_configuration_is_one_clear_line(content: str, tmp_path) -> N
     with pytest.raises(NeuvaError, match=r"bad\.yaml") as caught:
         load_config(path)
     assert "\n" not in str(caught.value)
+
+
+def test_augmentation_chip_and_start_are_read(tmp_path) -> None:
+    values = yaml.safe_load((CONFIGS[0].parent / "faces-loihi2.yaml").read_text())
+    values["data"]["augment"] = {"shift": 0.03, "rotate": 5}
+    values |= {"chip_aware": {"target": "loihi1"}, "start": "runs/other/best.ckpt", "devices": 2}
+    path = tmp_path / "good.yaml"
+    path.write_text(yaml.safe_dump(values))
+    config = load_config(path)
+    assert (config.data.augment.shift, config.data.augment.flip, config.data.augment.noise_hz) == (0.03, True, 0)
+    assert config.chip_aware is not None
+    assert config.chip_aware.last == 0.25
+    assert TrainConfig.model_validate_json(config.model_dump_json()) == config
+    values["chip_aware"] = {"target": "speck2f"}
+    path.write_text(yaml.safe_dump(values))
+    with pytest.raises(NeuvaError, match="speck2f on a network for loihi"):
+        load_config(path)
+
+
+def test_the_yardstick_is_a_network_too_but_no_chip_runs_it(tmp_path) -> None:
+    network = {"kind": "conv_gru", "convolutions": [{"channels": 4}], "dense": 8, "hidden": 8}
+    values = {"data": {"store": "runs/faces.h5"}, "network": network}
+    path = tmp_path / "gru.yaml"
+    path.write_text(yaml.safe_dump(values))
+    assert isinstance(load_config(path).network, ConvGruSpec)
+    path.write_text(yaml.safe_dump({**values, "chip_aware": {"target": "loihi2"}}))
+    with pytest.raises(NeuvaError, match="a network for no chip"):
+        load_config(path)
+    path.write_text(yaml.safe_dump({**values, "network": {**network, "hiden": 3}}))
+    with pytest.raises(NeuvaError, match=r"network\.hiden"):
+        load_config(path)

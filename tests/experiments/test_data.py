@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 
 from datasets.events import Events
 from datasets.sample import Sample
-from datasets.store import EventStore
-from experiments.clips import Cut, load_clips, make_clip
-from experiments.data import Windows, _collate, shifted
+from experiments.clips import Cut, make_clip
+from experiments.data import collate
 from neuva import NeuvaError
 
 CUT = Cut((2, 16, 16), "binary", 20_000, 2)
@@ -47,24 +44,6 @@ def test_a_clip_without_labels_or_too_short_is_refused() -> None:
         make_clip("c", sample([1], [30_000]), CUT)
 
 
-def test_windows_repeat_for_the_same_seed_and_epoch(spot_store: Path) -> None:
-    clips = list(load_clips(EventStore(spot_store, "train"), CUT))
-    first, again, other = (Windows(clips, 20, 2, True, 2, 0, epoch, 8) for epoch in (3, 3, 4))
-    assert all(torch.equal(first[i][0], again[i][0]) for i in range(8))
-    assert any(not torch.equal(first[i][0], other[i][0]) for i in range(8))
-    x, labels, mask = first[0]
-    assert (len(x), len(labels), len(mask)) == (20, 10, 10)
-
-
-def test_shifting_moves_and_loses_nothing_inside() -> None:
-    x = np.zeros((1, 5, 5), np.uint8)
-    x[0, 2, 2] = 7
-    assert shifted(x, 1, -2)[0, 3, 0] == 7
-    assert shifted(x, -2, 2)[0, 0, 4] == 7
-    assert shifted(x, 3, 0).sum() == 0
-    assert np.array_equal(shifted(x, 0, 0), x)
-
-
 def test_shorter_windows_are_padded_with_silence_and_masked() -> None:
     items = [
         (
@@ -74,8 +53,8 @@ def test_shorter_windows_are_padded_with_silence_and_masked() -> None:
         )
         for steps in (8, 4)
     ]
-    x, labels, mask = _collate(items)
+    x, labels, mask = collate(items)
     assert (x.shape, labels.shape, mask.shape) == ((8, 2, 2, 4, 4), (4, 2, 2), (4, 2))
-    assert x.dtype == torch.float32
+    assert x.dtype == torch.uint8
     assert x[4:, 1].sum() == 0
     assert mask[:, 1].tolist() == [True, True, False, False]

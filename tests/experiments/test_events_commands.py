@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from datasets.events import Events
 from datasets.files import describe, read_events, stream_events, write_events
+from experiments import sheet
 from experiments.commands.events import app
 from neuva import NeuvaError
 
@@ -74,7 +75,7 @@ def test_info_of_the_real_recordings(name, size, known_as, count, start, stop):
 @pytest.mark.parametrize("name", ["b.npz", "b.npy", "b.csv", "b.h5", "b.raw", "b.dat", "b.aedat4"])
 def test_convert_to_any_format_keeps_the_events(recording, name):
     out = recording.with_name(name)
-    assert "5000 events" in events_command("convert", recording, out)
+    assert "5,000 events" in events_command("convert", recording, out)
     assert np.array_equal(read_events(out, sensor_size=(40, 30)).array, read_events(recording).array)
 
 
@@ -84,6 +85,34 @@ def test_convert_to_a_format_by_name(recording):
     assert stream_events(out).format == "EVT2"
     with pytest.raises(NeuvaError, match='"EVT9" is no format that is written'):
         events_command("convert", recording, out, "--format", "EVT9")
+    for name, known in (("b.raw", "CSV"), ("b.csv", "EVT2.1"), ("b.txt", "CSV")):
+        with pytest.raises(NeuvaError, match=rf"{known} is written to files that end in \.\w+: name it so"):
+            events_command("convert", recording, recording.with_name(name), "--format", known)
+    assert sorted(path.name for path in recording.parent.iterdir()) == ["a.aedat4", "b.raw"]
+
+
+@pytest.mark.parametrize(("name", "told"), [("b.npy", False), ("b.npz", True), ("b.csv", True), ("b.raw", True)])
+def test_a_file_that_loses_the_sensor_says_so(recording, name, told):
+    said = events_command("convert", recording, recording.with_name(name))
+    assert ("give --sensor 40x30" in said) != told
+
+
+def test_info_goes_on_after_a_bad_file_and_without_a_size(recording):
+    bad, sizeless = recording.with_name("bad.raw"), recording.with_name("b.npy")
+    bad.write_bytes(b"no events")
+    events_command("convert", recording, sizeless)
+    for json_too in ([], ["--json"]):
+        done = CliRunner().invoke(app, ["info", str(bad), str(sizeless), str(recording), *json_too])
+        assert isinstance(done.exception, NeuvaError)
+        assert str(bad) in str(done.exception)
+        assert str(sizeless) not in str(done.exception)
+        assert str(recording) in done.stdout
+    figures = json.loads(done.stdout)
+    whole, part = figures[str(recording)], figures[str(sizeless)]
+    same = ("count", "on_share", "start_us", "stop_us", "duration_us", "rate")
+    assert {key: part[key] for key in same} == {key: whole[key] for key in same}
+    assert (part["sensor_size"], part["rate_per_pixel"], part["largest_xy"]) == (None, None, [39, 29])
+    assert "largest x 39, y 29" in events_command("info", sizeless)
 
 
 def test_no_input_is_written_over(recording):
@@ -119,8 +148,22 @@ def test_show_makes_a_picture_or_a_film_of_a_stretch(recording):
         events_command("show", recording.with_name("empty.npz"))
     far = Events.from_columns([0, 10**12], [0, 0], [0, 0], [1, 1], (4, 4))
     write_events(recording.with_name("far.npz"), far)
+    with pytest.raises(NeuvaError, match=r"--video FILE\.mp4 or \.gif"):
+        events_command("show", recording, "-o", recording.with_name("a.gif"))
+    for length in ("0", "-1"):
+        with pytest.raises(NeuvaError, match=f"--length {length}: needed above 0"):
+            events_command("show", recording, "--length", length)
+    assert CliRunner().invoke(app, ["show", str(recording), "--start", "-1"]).exit_code == 2
     with pytest.raises(NeuvaError, match="1000000 s, allowed in a film 600: give --length"):
         events_command("show", recording.with_name("far.npz"), "--video", film)
+
+
+def test_pictures_of_a_stretch_tell_the_time_in_the_recording(recording, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(sheet, "save_png", lambda figure, path: drawn.append(figure))
+    events_command("show", recording, "--start", "0.2", "--length", "0.06")
+    titles = [axes.get_title() for axes in drawn[0].axes]
+    assert (titles[0], titles[-1]) == ("0.200 to 0.210 s", "0.250 to 0.260 s")
 
 
 def exact_median(events: Events) -> float:

@@ -10,6 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
+from datasets.pictures import OFF, ON
 from experiments import plots
 from neuva import NeuvaError
 
@@ -29,7 +30,8 @@ ENERGY = {
 def _pictures() -> dict[str, Figure]:
     return {
         "faces_and_events": plots.faces_and_events(FRAMES, EVENTS, list("abcd")),
-        "contact_sheet": plots.contact_sheet(FRAMES, list("abcd"), "Four", columns=3),
+        "events_alone": plots.faces_and_events(None, EVENTS, list("abcd"), "Events"),
+        "events_grid": plots.events_grid(EVENTS, list("abcd"), "Four", columns=3),
         "traces": plots.traces(TIMES, TRUTH, {"float reference": TRUTH * 0.9, "Loihi 2": TRUTH[:50]}, "Clip"),
         "circumplex": plots.circumplex(TRUTH, TRUTH * 0.8, "Loihi 2"),
         "estimate_over_time": plots.estimate_over_time(TIMES, TRUTH, "Recording", [(1.0, EVENTS[0]), (2.0, FRAMES[1])]),
@@ -74,7 +76,7 @@ def test_faces_and_events_must_pair_up():
     with pytest.raises(NeuvaError, match=r"\[4, 3, 4\]"):
         plots.faces_and_events(FRAMES, EVENTS[:3], list("abcd"))
     with pytest.raises(NeuvaError, match="at least 1"):
-        plots.contact_sheet(FRAMES[:0], [])
+        plots.events_grid(EVENTS[:0], [])
 
 
 def test_traces_hold_the_data_also_of_a_shorter_run():
@@ -127,6 +129,33 @@ def test_estimate_of_a_recording_shows_at_most_eight_pictures():
     assert "0.1 s" in _texts(figure)
     assert "4.0 s" in _texts(figure)
     assert "no estimates" in _texts(plots.estimate_over_time(TIMES[:0], TRUTH[:0], "Short"))
+
+
+@pytest.mark.parametrize("name", ["faces_and_events", "events_alone", "events_grid", "estimate_over_time"])
+def test_a_legend_says_which_colour_is_on(name):
+    (legend,) = _pictures()[name].legends
+    said = {text.get_text(): patch for text, patch in zip(legend.get_texts(), legend.legend_handles, strict=True)}
+    for label, colour in (("ON, brighter", ON), ("OFF, darker", OFF)):
+        assert np.allclose(said[label].get_facecolor()[:3], np.array(colour) / 255)
+
+
+def test_snapshots_of_a_short_recording_have_times_of_their_own():
+    times = np.arange(6) * 0.0015
+    figure = plots.estimate_over_time(times, TRUTH[:6], "Short", [(t, EVENTS[0]) for t in times])
+    assert len({axes.get_title() for axes in figure.axes[1:]}) == 6
+
+
+def test_both_lines_are_seen_where_they_agree_and_stretches_without_a_face_are_shaded():
+    figure = plots.estimate_over_time(TIMES, TRUTH, "Recording", face=TIMES < 2)
+    valence, arousal = figure.axes[0].get_lines()
+    assert (valence.get_linestyle(), arousal.get_linestyle()) == ("-", "--")
+    (shade,) = figure.axes[0].collections
+    left, right = shade.get_paths()[0].get_extents().intervalx
+    assert left == pytest.approx(2, abs=0.03)
+    assert right == pytest.approx(4)
+    assert "no face found" in _texts(figure)
+    for face in (None, TIMES > 0):
+        assert "no face found" not in _texts(plots.estimate_over_time(TIMES, TRUTH, "Recording", face=face))
 
 
 def test_save_png(tmp_path):

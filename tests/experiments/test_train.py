@@ -9,12 +9,13 @@ import pytest
 import torch
 
 from experiments import pipeline
-from experiments.config import DataConfig, TrainConfig
+from experiments.config import Augment, ChipAwareConfig, DataConfig, TrainConfig
 from experiments.evaluation import evaluate
 from experiments.train import train
 from hardware.program import ChipProgram
 from neuva import NeuvaError
 from snn import LayerSpec, NetworkSpec, Neuron
+from snn.baselines import ConvGruNet, ConvGruSpec, Convolution
 from snn.training import Recipe, load_network
 
 CUBA = Neuron(0.3, 0.8)
@@ -23,7 +24,7 @@ CUBA = Neuron(0.3, 0.8)
 def configuration(store: Path, steps: int = 16, seed: int = 0) -> TrainConfig:
     layers = (LayerSpec("conv", 6, CUBA, (3, 3), (2, 2), (1, 1)), LayerSpec("dense", 32, CUBA))
     return TrainConfig(
-        data=DataConfig(store=store, window_steps=40, batch=4, flip=False),
+        data=DataConfig(store=store, window_steps=40, batch=4, augment=Augment(flip=False)),
         network=NetworkSpec("loihi", layers, (2, 16, 16), readout_tau_us=100_000),
         recipe=Recipe(steps=steps, learning_rate=0.01, warm_up=4),
         seed=seed,
@@ -97,3 +98,49 @@ def test_a_program_brings_a_region_of_its_own(spot_store: Path, tmp_path: Path) 
     assert loaded.region == program.region
     assert evaluate(loaded, spot_store, "validation").coverage == pytest.approx(0.9, abs=0.02)
     assert evaluate(replace(loaded, region=None), spot_store, "test").coverage is None
+
+
+def test_a_network_that_its_chip_cannot_run_is_not_trained(spot_store: Path, tmp_path: Path) -> None:
+    config = configuration(spot_store)
+    subtracting = replace(CUBA, reset="subtract")
+    network = replace(config.network, layers=(replace(config.network.layers[0], neuron=subtracting),))
+    with pytest.raises(NeuvaError, match=r"on loihi2, so it is not trained: conv1: Loihi has no reset by subtraction"):
+        train(config.model_copy(update={"network": network}), tmp_path)
+    integrate = Neuron(0.0, 1.0, low=-1.0, multi_spike=True)
+    deep = NetworkSpec("speck", (LayerSpec("dense", 4, integrate),) * 10, (2, 16, 16), "counts")
+    with pytest.raises(NeuvaError, match=r"does not fit speck2f, so it is not trained: error .*10 layers.*allowed 9"):
+        train(config.model_copy(update={"network": deep}), tmp_path)
+    assert not (tmp_path / "last.ckpt").exists()
+
+
+def test_the_yardstick_trains(spot_store: Path, tmp_path: Path) -> None:
+    network = ConvGruSpec("conv_gru", (Convolution(4),), 8, 8, (2, 16, 16))
+    trained = train(configuration(spot_store, steps=8).model_copy(update={"network": network}), tmp_path)
+    assert isinstance(load_network(trained.best), ConvGruNet)
+
+
+def test_training_starts_from_the_weights_of_another(spot_store: Path, tmp_path: Path) -> None:
+    config = configuration(spot_store, steps=8)
+    source = train(config, tmp_path / "source").last
+    still = replace(config.recipe, steps=8, learning_rate=1e-12)
+    begun = config.model_copy(update={"start": source, "recipe": still})
+    left, right = weights(source), weights(train(begun, tmp_path / "begun").last)
+    assert all(torch.allclose(left[key], right[key], atol=1e-6) for key in left)
+    fresh = weights(train(begun.model_copy(update={"start": None}), tmp_path / "fresh").last)
+    assert not torch.allclose(left["populations.0.synapse.weight"], fresh["populations.0.synapse.weight"], atol=1e-3)
+
+
+def test_only_the_chip_aware_part_can_be_best_and_it_resumes(spot_store: Path, tmp_path: Path) -> None:
+    config = configuration(spot_store, steps=16).model_copy(
+        update={"chip_aware": ChipAwareConfig(target="loihi2", last=0.5)}
+    )
+    whole = train(config, tmp_path / "whole")
+    assert torch.load(whole.best, weights_only=True)["global_step"] > 8
+
+    def stop_at_thirteen(_: str, step: int, steps: int) -> None:
+        if step == 13 and steps == 16:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(config, tmp_path / "stopped", progress=stop_at_thirteen)
+    assert same(weights(whole.last), weights(train(config, tmp_path / "stopped", resume=True).last))

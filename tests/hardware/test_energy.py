@@ -150,6 +150,8 @@ def test_report_as_json_and_text(target: str) -> None:
     }
     assert {entry["figure"] for entry in again["sources"]} >= {"synop", "update", "spike"}
     assert "J an inference" in str(report)
+    assert all(f"beside   {name} " in str(report) for name in report.beside_power)
+    assert bool(report.beside_power) == ("beside it" in str(report))
 
 
 ENERGIES = st.tuples(*[st.floats(1e-15, 1e3) for _ in BOUNDS]).map(lambda values: Interval(*sorted(values)))

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torchmetrics.functional import concordance_corrcoef
 
+from conversion.quantize import loihi_du, loihi_dv
 from neuva import NeuvaError
 from snn import LayerSpec, NetworkSpec, Neuron, Recording, ValenceArousalNet
 from snn.layers import TraceReadout
@@ -154,3 +155,19 @@ def test_learnt_decays_move_and_travel_with_the_network() -> None:
 def test_a_decay_of_one_cannot_be_learnt() -> None:
     with pytest.raises(NeuvaError, match=r"beta = 1\.0 cannot be learnt"):
         ValenceArousalNet(NetworkSpec("speck", (LayerSpec("dense", 2, Neuron(), learn=("beta",)),), (2, 4, 4)))
+
+
+@pytest.mark.parametrize("logit", [-30.0, -8.4, -1.0, 0.0, 2.2, 8.4, 30.0])
+def test_learnt_decays_are_bounded_to_what_a_12_bit_decay_holds(logit: float) -> None:
+    layer = ValenceArousalNet(
+        NetworkSpec("loihi", (LayerSpec("dense", 6, Neuron(0.5, 0.9), learn=("alpha", "beta")),), (2, 4, 4))
+    ).layers[0]
+    with torch.no_grad():
+        for parameter in layer.logits.values():
+            parameter.fill_(logit)
+    neuron = layer.neuron
+    assert layer.decays.tolist() == [neuron.alpha, neuron.beta]
+    on_chip = (4095 - loihi_du(neuron.alpha)) / 4096, (4096 - loihi_dv(neuron.beta)) / 4096
+    assert on_chip == pytest.approx((neuron.alpha, neuron.beta), abs=1 / 8192 + 1e-7)
+    unbounded = torch.sigmoid(torch.tensor(30.0)).item()
+    assert (4095 - loihi_du(unbounded)) / 4096 != pytest.approx(unbounded, abs=1 / 8192)

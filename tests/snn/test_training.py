@@ -67,3 +67,28 @@ def test_what_is_no_checkpoint_is_one_clear_line(content: str, tmp_path, capsys)
         load_network(path)
     assert "\n" not in str(caught.value)
     assert capsys.readouterr().out == ""
+
+
+def test_recipes_that_cannot_be_are_refused() -> None:
+    with pytest.raises(NeuvaError, match=r"recipe\.rate_floor = -1"):
+        Recipe(rate_floor=-1)
+    with pytest.raises(NeuvaError, match="multiple of checkpoint_steps = 8"):
+        Recipe(checkpoint_steps=8, truncate_steps=12)
+    with pytest.raises(NeuvaError, match=r"recipe\.checkpoint_steps = 5 must be a multiple of network\.every = 2"):
+        AffectTraining(SPEC.to_dict(), {"checkpoint_steps": 5})
+
+
+def step(**recipe: float) -> float:
+    torch.manual_seed(0)
+    module = AffectTraining.fresh(SPEC, Recipe(steps=1, warm_up=4, rate_weight=0, **recipe), batch(0)[0])
+    module.log = lambda *_, **__: None  # type: ignore[method-assign]
+    return module.training_step(batch(0)).item()
+
+
+def test_penalties_are_added_with_their_weights() -> None:
+    plain = step()
+    assert step(checkpoint_steps=8, truncate_steps=16) == pytest.approx(plain, abs=1e-5)
+    for penalty, weight in (({"rate_floor": 0.5}, "silence_weight"), ({"synops_budget": 1.0}, "synops_weight")):
+        one, two = (step(**penalty, **{weight: share}) - plain for share in (0.1, 0.2))
+        assert one > 0
+        assert two == pytest.approx(2 * one, rel=1e-3)
