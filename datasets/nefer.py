@@ -131,7 +131,7 @@ def make_clip(recording: Path, frames: int, meta: Mapping[str, Any], pictures: S
 
     Raises:
         NeuvaError: if the recording is damaged (and not `repair`), is from another sensor or shows no face moving, or
-            a picture cannot be read.
+            a picture cannot be read or is of another shape than the first.
     """
     events = read_events(recording, sensor_size=SENSOR, repair=repair)
     try:
@@ -236,8 +236,10 @@ def _stack(files: Sequence[Path]) -> np.ndarray:
     pictures = [_grey(file) for file in files]
     for file, picture in zip(files, pictures, strict=True):
         if picture.shape != pictures[0].shape:
+            size, first = (f"{width}x{height}" for height, width in (picture.shape, pictures[0].shape))
             raise NeuvaError(
-                f"{file}: is of another shape than {files[0].name}: unpack it again, or remove rgb_frames to do without"
+                f"{file}: is {size} when scaled, {files[0].name} {first}: unpack it again, or remove rgb_frames to do "
+                "without"
             )
     return np.stack(pictures)
 

@@ -91,7 +91,7 @@ def recipe(root: Path, *, split: str = "disjoint", seed: int = 0) -> Recipe:
         raise NeuvaError(f'SEE: split "{split}" is not known: choose disjoint or official')
     sequences, left_out = _sequences(root)
     segments: dict[str, tuple[int, int]] = {}
-    inputs = [folder for sequence in sequences.values() for folder in (sequence.events, sequence.frames)]
+    inputs: list[Path] = []
     if split == "official":
         inputs.append(table := _split_file(root))
         assigned, segments = _official(table)
@@ -111,6 +111,7 @@ def recipe(root: Path, *, split: str = "disjoint", seed: int = 0) -> Recipe:
         ClipJob(name, to, partial(make_clip, sequence, segments.get(name)))
         for (name, sequence), to in zip(sequences.items(), splits, strict=True)
     ]
+    inputs += [folder for sequence in sequences.values() for folder in (sequence.events, sequence.frames)]
     provenance = {
         "source": "SEE, Zhang et al., SIGGRAPH 2023",
         "version": __version__,

@@ -4,6 +4,7 @@ import json
 import logging
 import pickle
 import re
+import shutil
 from pathlib import Path
 
 import cv2
@@ -12,12 +13,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from datasets.afew_va import SIDE, read_annotation, recipe
+from datasets.afew_va import SIDE, make_clip, read_annotation, recipe
 from datasets.crop import crop_events
 from datasets.face_track import track_of
 from datasets.faces.geometry import brow, head_outline
 from datasets.faces.identity import Identity
+from datasets.inputs import fingerprint
 from datasets.landmarks import FACE, head_boxes, smoothed, still_window
+from datasets.simulator import PRESETS
 from neuva import NeuvaError
 
 PICTURE = (200, 160)
@@ -157,6 +160,37 @@ def test_labels_without_frame_are_left_out_and_time_goes_on(root: Path, caplog):
     assert sample.label_times.tolist() == [40_000 * i for i in (0, 1, 3, 4, 5, 6, 7, 8)]
     assert sample.labels[2, 0] == np.float32(-0.7)
     assert len(arrays["frames"]) == 8
+
+
+def test_a_clip_whose_first_frames_are_missing_begins_late(root: Path, tmp_path: Path):
+    shutil.copytree(root / "005", tmp_path / "005")
+    for number in range(3):
+        (tmp_path / "005" / f"{number:05d}.png").unlink()
+    sample, _ = make_clip(tmp_path / "005", 0, PRESETS["ideal"], "none", 25.0, 0)
+    assert sample.label_times.tolist() == [40_000 * number for number in range(3, 11)]
+    assert sample.meta["start_us"] == 120_000
+    assert sample.events.t0 > 120_000
+
+
+def test_every_clip_has_noise_of_its_own(root: Path, tmp_path: Path):
+    clips = []
+    for name in ("005", "006"):
+        shutil.copytree(root / "005", tmp_path / name)
+        (tmp_path / name / "005.json").rename(tmp_path / name / f"{name}.json")
+        clips.append(make_clip(tmp_path / name, 0, PRESETS["v2e"], "none", 25.0, 0)[0])
+    assert np.array_equal(clips[0].labels, clips[1].labels)
+    assert not np.array_equal(clips[0].events.array, clips[1].events.array)
+
+
+def test_a_file_that_changed_changes_the_inputs(root: Path):
+    before = fingerprint(recipe(root).inputs)
+    for changed in ("001/001.json", "02/007/00003.png"):
+        (root / changed).touch()
+        after = fingerprint(recipe(root).inputs)
+        assert after != before
+        before = after
+    (root / "001_cropped" / "00000.png").touch()
+    assert fingerprint(recipe(root).inputs) == before
 
 
 def test_jobs_can_be_pickled_and_give_the_same_bytes(root: Path):

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from datasets import aff_wild2
 from datasets.aff_wild2 import annotations, frames, sound
+from datasets.inputs import fingerprint
 from datasets.store import EventStore, StoreWriter
 from neuva import NeuvaError
 
@@ -208,6 +209,25 @@ def test_the_same_job_gives_the_same_bytes(replica):
     assert a.meta == b.meta
     assert a.labels.tobytes() == b.labels.tobytes()
     assert all(x[key].tobytes() == y[key].tobytes() for key in x)
+
+
+def test_a_file_that_changed_changes_the_inputs(replica, tmp_path):
+    root = tmp_path / "copy"
+    shutil.copytree(replica, root)
+    inputs = aff_wild2.recipe(root).inputs
+    assert len(inputs) == len(set(inputs))  # two people share a video
+    before = fingerprint(inputs)
+    two = "10-60-1280x720"
+    va = f"6th ABAW Annotations/{VA}/Train_Set"
+    for changed in (
+        f"{va}/{two}_left.txt", f"cropped_aligned/{two}_left/00003.jpg", f"batch1/{two}.mp4", f"audio/{two}.wav"
+    ):  # fmt: skip
+        (root / changed).touch()
+        after = fingerprint(aff_wild2.recipe(root).inputs)
+        assert after != before
+        before = after
+    (root / va / f".~lock.{two}_left.txt#").touch()
+    assert fingerprint(aff_wild2.recipe(root).inputs) == before
 
 
 @given(st.sets(st.integers(1, 40), min_size=1), st.integers(1, 50))

@@ -16,7 +16,9 @@ from datasets.events import Events
 from datasets.face_track import track_of
 from datasets.files import read_events, write_events
 from datasets.label_table import read_labels
+from datasets.making import make_store
 from datasets.splits import shared_groups
+from datasets.store import EventStore
 from neuva import NeuvaError
 
 REAL = Path(os.environ.get("NEUVA_REAL_DATA", Path(__file__).parents[2] / ".." / "shared" / "data"))
@@ -168,13 +170,41 @@ def test_a_stopped_run_does_not_keep_recordings_that_changed(tmp_path):
     for seed in range(3):
         write_events(root / f"{seed}.npz", recording(seed))
     table(root, "\n".join([HEADER, *(f"{seed}.npz,{START},0,0" for seed in range(3))]))
-    make = partial(make_store, out, workers=1)
-    with pytest.raises(KeyboardInterrupt):
-        make(folder.recipe(root, face="whole"), progress=stop_after_one)
-    make(folder.recipe(root, face="whole"), progress=lambda done, _: seen.append(done)) if (seen := []) else None
+    done: list[int] = []
+
+    def stop_after(clips: int) -> None:
+        def progress(number: int, _: int) -> None:
+            done.append(number)
+            if number == clips:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            make_store(out, folder.recipe(root, face="whole"), workers=1, progress=progress)
+
+    stop_after(1)
+    stop_after(2)
+    assert done == [0, 1, 1, 2]  # gone on
     write_events(root / "0.npz", recording(9))
-    make(folder.recipe(root, face="whole"))
-    assert EventStore(out).sample(0).events == recording(9)
+    stop_after(1)
+    assert done[4:] == [0, 1]  # begun anew
+    make_store(out, folder.recipe(root, face="whole"), workers=1)
+    assert [EventStore(out).sample(i).events for i in range(3)] == [recording(seed) for seed in (9, 1, 2)]
+
+
+@pytest.mark.parametrize("out", ["labels.csv", "anna/2.raw", "ben.h5", "./anna/../ben.h5", "link.h5"])
+def test_no_input_is_written_over(replica, tmp_path, out):
+    root = tmp_path / "own"
+    shutil.copytree(replica, root)
+    (root / "link.h5").symlink_to("ben.h5")
+    before = (root / out).read_bytes()
+    with pytest.raises(NeuvaError, match="is one of the command's own inputs"):
+        make_store(root / out, folder.recipe(root, face="whole"), workers=1)
+    assert (root / out).read_bytes() == before
+    shutil.copy(root / "anna" / "1.npz", root / "unlisted.npz")
+    with pytest.raises(NeuvaError, match=r"unlisted\.npz: is there and is no store"):
+        make_store(root / "unlisted.npz", folder.recipe(root, face="whole"), workers=1)
+    make_store(root / "store.h5", folder.recipe(root, face="whole"), workers=1)  # among them is well
+    make_store(root / "store.h5", folder.recipe(root, face="whole", seed=1), workers=1)  # and again
 
 
 def test_labels_off_the_recordings_clock_are_told(tmp_path, caplog):

@@ -252,7 +252,7 @@ def test_a_cluster_that_loses_its_last_worker_is_told_and_the_run_goes_on(made, 
     last = cluster.start_worker()
     _, progress = kill_at(3, last.kill)
     with pytest.raises(
-        NeuvaError, match=r"at tcp://127.0.0.1:\d+ has lost all its workers: start some with `dask worker"
+        NeuvaError, match=r"at tcp://127.0.0.1:\d+ has (lost all its|no) workers: start some with `dask worker"
     ):
         make_store(target, RECIPE, scheduler=cluster.address, progress=progress)
     assert 3 <= parts(target) < len(RECIPE.jobs)

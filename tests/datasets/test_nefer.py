@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from datasets.face_track import track_of
+from datasets.inputs import fingerprint
 from datasets.nefer import SENSOR, SPLIT_OF, recipe
 from neuva import NeuvaError
 
@@ -254,6 +255,43 @@ def test_a_damaged_picture_is_named(root: Path, tmp_path: Path):
     recording, frames, meta, _, repair = make.args
     with pytest.raises(NeuvaError, match=rf"{re.escape(str(bad))}.*remove rgb_frames"):
         make.func(recording, frames, meta, [bad], repair)
+
+
+def test_pictures_of_two_sizes_are_told(root: Path, tmp_path: Path):
+    make = recipe(root).jobs[2].make
+    for name, width in (("frame_00.png", 64), ("frame_01.png", 48)):
+        cv2.imwrite(str(tmp_path / name), np.zeros((36, width), np.uint8))
+    recording, frames, meta, _, repair = make.args
+    with pytest.raises(NeuvaError, match=r"frame_01\.png: is 240x180 when scaled, frame_00\.png 320x180: unpack"):
+        make.func(recording, frames, meta, sorted(tmp_path.iterdir()), repair)
+
+
+@pytest.mark.parametrize(
+    "second", ["event_raw/user_01/user01_2022-06-08_12-20-03.raw", "old/user01_2022-06-08_12-20-03_cd.raw"]
+)
+def test_a_recording_found_twice_is_refused(bare: Path, second):
+    (bare / "old").mkdir()
+    for name in ("other.raw", "other_cd.raw"):  # in no list
+        (bare / "old" / name).write_bytes(b"?")
+    assert len(recipe(bare).jobs) == 4
+    (bare / second).write_bytes(b"?")
+    with pytest.raises(NeuvaError, match=r"is clip user01_2022-06-08_12-20-03_cd again, which is also at .*: remove"):
+        recipe(bare)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        "event_raw/user_01/user01_2022-06-08_12-20-03_cd.raw",
+        "annotations/reported_emotions/train_event_subjective.csv",
+        "rgb_frames/user_03/GOPR0804/frame_07.png",
+    ],
+)
+def test_a_file_that_changed_changes_the_inputs(root: Path, tmp_path: Path, changed):
+    shutil.copytree(root, tmp_path / "copy")
+    before = fingerprint(recipe(tmp_path / "copy").inputs)
+    (tmp_path / "copy" / changed).touch()
+    assert fingerprint(recipe(tmp_path / "copy").inputs) != before
 
 
 def test_labels_of_another_name_are_told(bare: Path):

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from datasets import see
+from datasets.inputs import fingerprint
 from datasets.splits import shared_groups
 from neuva import NeuvaError
 
@@ -231,17 +232,28 @@ def test_bad_pictures_are_named(replica, tmp_path):
         job.make()
 
 
+@pytest.mark.parametrize("split", ["disjoint", "official"])
+def test_a_file_that_changed_changes_the_inputs(replica, tmp_path, split):
+    root = tmp_path / "SEE"
+    shutil.copytree(replica, root)
+    before = fingerprint(see.recipe(root, split=split).inputs)
+    name = "1_001_man_21_Master_Overexposed_angry_5_take000"
+    for changed in (f"event/angry/{name}/00001.jpg", f"frame/angry/{name}/00002.jpg", "emotion.json"):
+        (root / changed).touch()
+        after = fingerprint(see.recipe(root, split=split).inputs)
+        assert (after != before) == (split == "official" or changed != "emotion.json")
+        before = after
+
+
 def test_an_unknown_split_is_refused(replica):
     with pytest.raises(NeuvaError, match="choose disjoint or official"):
         see.recipe(replica, split="random")
 
 
 KEYS = st.sampled_from(["database", "subset", "annotations", "segment", "x"])
-CONTENTS = st.recursive(
-    st.none() | st.floats() | st.text(max_size=5),
-    lambda of: st.lists(of, max_size=2) | st.dictionaries(KEYS, of, max_size=3),
-    max_leaves=8,
-)
+LEAVES = st.none() | st.floats() | st.text(max_size=5)
+BRANCHES = LEAVES | st.lists(LEAVES, max_size=2) | st.dictionaries(KEYS, LEAVES, max_size=3)
+CONTENTS = BRANCHES | st.lists(BRANCHES, max_size=2) | st.dictionaries(KEYS, BRANCHES, max_size=3)
 
 
 @given(CONTENTS)

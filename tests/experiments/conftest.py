@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,6 @@ from datasets.simulator import PRESETS, simulate
 from datasets.store import StoreWriter
 
 SIDE, ESTIMATES = 16, 30
-os.environ.setdefault("COLUMNS", "200")  # as the command line does where no terminal tells a width
 
 
 def spot_sample(seed: int) -> Sample:

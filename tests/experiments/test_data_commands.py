@@ -149,8 +149,16 @@ def test_what_a_data_set_does_not_take_is_refused(tmp_path: Path) -> None:
 def test_the_label_table_is_not_written_over(recordings: Path) -> None:
     table = recordings / "labels.csv"
     before = table.read_bytes()
-    assert "input" in refused("data", "make", "folder", "--root", recordings, "--labels", table, "--out", table)
+    for labels in ((), ("--labels", table)):
+        assert "own inputs" in refused("data", "make", "folder", "--root", recordings, *labels, "--out", table)
     assert table.read_bytes() == before
+
+
+def test_a_recording_is_not_written_over(recordings: Path) -> None:
+    recording = recordings / "1.npz"
+    before = recording.read_bytes()
+    assert "own inputs" in refused("data", "make", "folder", "--root", recordings, "--out", recording)
+    assert recording.read_bytes() == before
 
 
 def test_a_relative_root_is_made_absolute(recordings: Path, monkeypatch) -> None:

@@ -203,6 +203,34 @@ def stop(*_):
     raise KeyboardInterrupt
 
 
+def image_folder(path, shift=3):
+    path.mkdir(exist_ok=True)
+    for k in range(12):
+        picture = np.full((SIZE[1], SIZE[0]), 60, np.uint8)
+        picture[10:30, 8 + shift * k : 24 + shift * k] = 190
+        cv2.imwrite(str(path / f"{k:02d}.png"), picture)
+    return path
+
+
+def test_a_stopped_run_of_another_rate_or_of_images_that_changed_is_not_kept(tmp_path, face_everywhere, monkeypatch):
+    folder, out = image_folder(tmp_path / "images"), tmp_path / "a.h5"
+
+    def stopped(fps):
+        with monkeypatch.context() as patch:
+            patch.setattr(simulation.StoreWriter, "_join", stop)
+            with pytest.raises(KeyboardInterrupt):
+                run(folder, out, fps=fps)
+
+    stopped(10)
+    assert run(folder, out, fps=40).seconds == EventStore(out).meta(0)["end_us"] / 1e6 == 0.275
+    assert EventStore(out).provenance["fps"] == 40
+    stopped(40)
+    image_folder(folder, shift=1)
+    run(folder, out, fps=40)
+    run(folder, tmp_path / "fresh.h5", fps=40)
+    assert EventStore(out).sample(0).events == EventStore(tmp_path / "fresh.h5").sample(0).events
+
+
 def test_bad_videos(tmp_path):
     one = square_video(tmp_path / "one.mp4", frames=1)
     with pytest.raises(NeuvaError, match=r"one\.mp4: 1 frame: events need at least 2"):
@@ -233,9 +261,17 @@ def test_help_names_every_preset():
 
 def test_command_keeps_its_input(tmp_path):
     video = square_video(tmp_path / "v.mp4")
-    for arguments in ([video, video], [video, tmp_path / "a.h5", "--picture", video]):
-        with pytest.raises(NeuvaError, match="own input"):
+    images = image_folder(tmp_path / "images")
+    for arguments, said in (
+        ([video, video], "is one of the command's own inputs"),
+        ([video, tmp_path / "a.h5", "--picture", video], "is one of the command's own inputs"),
+        ([images, images / "a.h5", "--fps", 25], r"images.a\.h5: lies in .*images, whose files are the command's own"),
+        ([images, tmp_path / "a.h5", "--fps", 25, "--picture", images / "a.png"], r"a\.png: lies in .*images"),
+    ):
+        with pytest.raises(NeuvaError, match=said):
             CliRunner().invoke(app(), [str(each) for each in arguments], catch_exceptions=False)
+    assert len(list(images.iterdir())) == 12
+    assert not (tmp_path / "a.h5").exists()
     with pytest.raises(NeuvaError, match=r"is written as \.png"):
         CliRunner().invoke(
             app(), [str(video), str(tmp_path / "a.h5"), "--picture", str(tmp_path / "a.jpg")], catch_exceptions=False
