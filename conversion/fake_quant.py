@@ -36,17 +36,18 @@ def fake_quantised_spikes(program: ChipProgram, x: torch.Tensor) -> dict[str, to
 
 @torch.no_grad()
 def fake_quantised_estimates(program: ChipProgram, spikes: dict[str, torch.Tensor]) -> torch.Tensor:
-    """Estimates [T // every, B, 2] of the program's read-out for the spikes of its last layer."""
-    last = program.layers[-1]
+    """Outputs [T // every, B, K] of the program's read-out for the spikes of its last layer; K = 0 without one."""
+    last, readout = program.layers[-1], program.readout
     sent = _pool(last, spikes[last.name]).flatten(2)
-    drive = sent @ torch.as_tensor(program.readout.weight, dtype=torch.float64).T
+    if readout is None:
+        return sent.new_zeros(0, sent.shape[1], 0)
+    drive = sent @ torch.as_tensor(readout.weight, dtype=torch.float64).T
     trace, out = torch.zeros_like(drive[0]), []
     for row in drive.unbind(0):
-        trace = program.readout.decay * trace + row
+        trace = readout.decay * trace + row
         out.append(trace)
-    every = program.readout.every
-    offset = torch.as_tensor(program.readout.offset, dtype=torch.float64)
-    return (torch.stack(out[every - 1 :: every]) + offset).clamp(-1, 1)
+    offset = torch.as_tensor(readout.offset, dtype=torch.float64)
+    return (torch.stack(out[readout.every - 1 :: readout.every]) + offset).clamp(-readout.limit, readout.limit)
 
 
 def _current(layer: Layer, sent: torch.Tensor) -> torch.Tensor:

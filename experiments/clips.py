@@ -33,7 +33,7 @@ class Cut:
     def of(cls, network: AffectSpec | ChipProgram) -> Cut:
         """As the network was trained, or as the program says."""
         if isinstance(network, ChipProgram):
-            return cls(network.input.shape, network.input.kind, network.dt_us, network.readout.every)
+            return cls(network.input.shape, network.input.kind, network.dt_us, network.every)
         return cls(network.input_shape, network.encoding, network.dt_us, network.every)
 
 

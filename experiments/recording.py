@@ -133,13 +133,13 @@ def prepare(recording: Recording, program: ChipProgram) -> Input:
     """
     events = recording.events
     face = crop_face(events, recording.face, program.input.shape)
-    period = program.dt_us * program.readout.every
+    period = program.dt_us * program.every
     estimates = (recording.end_us - recording.start_us) // period
     if estimates < 1:
         raise NeuvaError(
             f"{recording.name}: {(recording.end_us - recording.start_us) / 1000:.1f} ms is shorter than one "
             f"estimate, {period / 1000:g} ms"
         )
-    steps = estimates * program.readout.every
+    steps = estimates * program.every
     x = to_steps(face, program.dt_us, steps, recording.start_us, program.input.kind)
     return Input(face, x, recording.start_us)

@@ -26,6 +26,8 @@ CHIPS = {
     "dynapcnn": "DynapCNN",
 }
 """Targets, and how people write them."""
+AFFECT = ("valence", "arousal")
+"""Outputs of the networks trained here."""
 Shape = tuple[int, int, int]
 
 
@@ -89,6 +91,7 @@ class Layer:
     in_shape, out_shape: (C, H, W) of what it receives and of its neurons.
     pool: sum-pooling of its spikes before they are sent on (Speck: 1, 2 or 4): the next layer
     sees shape (C, H // pool, W // pool).
+    sources: layers whose spikes it receives, added up ("input": the program's input); empty: the layer before alone.
     """
 
     name: str
@@ -97,6 +100,7 @@ class Layer:
     connection: Connection
     neuron: LoihiNeuron | SpeckNeuron
     pool: int = 1
+    sources: tuple[str, ...] = ()
 
     @property
     def sent_shape(self) -> Shape:
@@ -124,18 +128,25 @@ class InputEncoding:
 
 @dataclass(frozen=True)
 class Readout:
-    """Host-side map from the last layer's spikes to valence and arousal.
+    """Host-side map from the last layer's spikes to K outputs: valence and arousal, or what the network was made for.
 
-    r[t] = decay r[t-1] + s[t];  (valence, arousal) = clip(weight r[t] + offset, -1, 1)
+    r[t] = decay r[t-1] + s[t];  y[t] = weight r[t] + offset, clipped to [-1, 1] where it is valence and arousal
 
-    weight: float32 [2, N]; offset: float32 [2]; decay: in [0, 1), per step of dt;
+    weight: float32 [K, N]; offset: float32 [K]; decay: in [0, 1), per step of dt;
     every: an estimate is given every `every` steps (25 Hz: every * dt = 40 ms).
+    names: of the K outputs.
     """
 
     weight: np.ndarray
     offset: np.ndarray
     decay: float
     every: int = 1
+    names: tuple[str, ...] = AFFECT
+
+    @property
+    def limit(self) -> float:
+        """What an output is clipped to, either way."""
+        return 1.0 if self.names == AFFECT else float("inf")
 
 
 @dataclass(frozen=True)
@@ -156,6 +167,9 @@ class ChipProgram:
 
     target: chip name, a key of `CHIPS`.
     dt_us: step of the clocked network in microseconds.
+    readout: None where the last layer's spikes are the result.
+    reset_every: steps after which the state of all neurons is set to zero, counted in each layer from the step that
+        answers the input's first; 0: never.
     placement: which slice of which layer is on which core (empty before placing).
     region: where the label lies around an estimate, None before it is calibrated on the emulator's estimates.
     provenance: hashes, versions, how it was made (JSON-serialisable).
@@ -168,10 +182,11 @@ class ChipProgram:
     dt_us: int
     input: InputEncoding
     layers: tuple[Layer, ...]
-    readout: Readout
+    readout: Readout | None
     placement: tuple[CoreSlice, ...] = ()
     provenance: dict[str, Any] = field(default_factory=dict)
     region: Region | None = None
+    reset_every: int = 0
 
     def __post_init__(self) -> None:
         for name, value, allowed in (
@@ -181,21 +196,50 @@ class ChipProgram:
         ):
             if value not in allowed:
                 raise NeuvaError(f'{name} "{value}" is unknown: known are {", ".join(allowed)}')
-        if self.dt_us < 1 or self.readout.every < 1 or not self.layers or self.readout.weight.ndim != 2:
+        if self.dt_us < 1 or self.reset_every < 0 or not self.layers:
             raise NeuvaError(
-                f"a program needs layers, a step, estimates and a read-out matrix; it has {len(self.layers)} layers, "
-                f"dt {self.dt_us} us, an estimate every {self.readout.every} steps"
+                f"a program needs layers and a step; it has {len(self.layers)} layers, dt {self.dt_us} us, "
+                f"a reset every {self.reset_every} steps"
             )
-        shape = self.input.shape
+        self._check_shapes()
+        if self.readout is not None:
+            self._check_readout(self.readout)
+
+    def _check_shapes(self) -> None:
+        """Each layer takes what its sources send."""
+        sent = {"input": self.input.shape}
+        before = "input"
         for layer in self.layers:
-            same = layer.in_shape == shape or (
-                layer.connection.kind == "dense" and np.prod(layer.in_shape) == np.prod(shape)
+            for source in layer.sources or (before,):
+                if source not in sent:
+                    raise NeuvaError(
+                        f"layer {layer.name} hears {source}, which is no layer before it: known are {', '.join(sent)}"
+                    )
+                same = layer.in_shape == sent[source] or (
+                    layer.connection.kind == "dense" and np.prod(layer.in_shape) == np.prod(sent[source])
+                )
+                if not same:
+                    raise NeuvaError(f"layer {layer.name} takes {layer.in_shape} but is given {sent[source]}")
+            if layer.name in sent:
+                raise NeuvaError(f"two layers are called {layer.name}: give each its own name")
+            sent[layer.name] = layer.sent_shape
+            before = layer.name
+
+    def _check_readout(self, readout: Readout) -> None:
+        """The read-out takes what the last layer sends."""
+        if readout.weight.ndim != 2 or readout.every < 1 or len(readout.names) != len(readout.weight):
+            raise NeuvaError(
+                f"a read-out needs a matrix, estimates and a name for each output; it has {readout.weight.shape}, "
+                f"an estimate every {readout.every} steps and {len(readout.names)} names"
             )
-            if not same:
-                raise NeuvaError(f"layer {layer.name} takes {layer.in_shape} but is given {shape}")
-            shape = layer.sent_shape
-        if self.readout.weight.shape[1] != np.prod(shape):
-            raise NeuvaError(f"read-out takes {self.readout.weight.shape[1]} spikes but is given {int(np.prod(shape))}")
+        given = int(np.prod(self.layers[-1].sent_shape))
+        if readout.weight.shape[1] != given:
+            raise NeuvaError(f"read-out takes {readout.weight.shape[1]} spikes but is given {given}")
+
+    @property
+    def every(self) -> int:
+        """Steps between results: an estimate each; without a read-out every step has one."""
+        return 1 if self.readout is None else self.readout.every
 
     @property
     def family(self) -> Literal["loihi", "speck"]:
@@ -204,11 +248,12 @@ class ChipProgram:
 
     def sha256(self) -> str:
         """Hash of all that is computed: input, layers, constants, read-out and dt; not of placement and the like."""
-        digest = hashlib.sha256(repr((self.target, self.dt_us, self.input)).encode())
+        digest = hashlib.sha256(repr((self.target, self.dt_us, self.input, self.reset_every)).encode())
         for layer in self.layers:
             for part in (layer, layer.connection, layer.neuron):
                 _update(digest, vars(part))
-        _update(digest, vars(self.readout))
+        if self.readout is not None:
+            _update(digest, vars(self.readout))
         return digest.hexdigest()
 
     def save(self, path: str | Path) -> None:
@@ -224,9 +269,9 @@ class ChipProgram:
             file.attrs["region"] = json.dumps(self.region.to_dict() if self.region else None)
             for index, layer in enumerate(self.layers):
                 _save_layer(file.create_group(f"layers/{index:02d}"), layer)
-            readout = file.create_group("readout")
-            readout["weight"], readout["offset"] = self.readout.weight, self.readout.offset
-            readout.attrs["decay"], readout.attrs["every"] = self.readout.decay, self.readout.every
+            file.attrs["reset_every"] = self.reset_every
+            if self.readout is not None:
+                _save_readout(file.create_group("readout"), self.readout)
 
     @classmethod
     def load(cls, path: str | Path) -> ChipProgram:
@@ -255,22 +300,17 @@ class ChipProgram:
     @classmethod
     def _read(cls, file: h5py.File) -> ChipProgram:
         encoding = json.loads(file.attrs["input"])
-        readout = file["readout"]
         region = json.loads(file.attrs.get("region", "null"))
         return cls(
             target=str(file.attrs["target"]),
             dt_us=int(file.attrs["dt_us"]),
             input=InputEncoding(tuple(encoding["shape"]), encoding["kind"]),
             layers=tuple(_load_layer(file["layers"][key]) for key in sorted(file["layers"])),
-            readout=Readout(
-                readout["weight"][()],
-                readout["offset"][()],
-                float(readout.attrs["decay"]),
-                int(readout.attrs["every"]),
-            ),
+            readout=_load_readout(file["readout"]) if "readout" in file else None,
             placement=tuple(CoreSlice(**part) for part in json.loads(file.attrs["placement"])),
             provenance=json.loads(file.attrs["provenance"]),
             region=Region.from_dict(region) if region else None,
+            reset_every=int(file.attrs.get("reset_every", 0)),
         )
 
 
@@ -285,7 +325,7 @@ def _update(digest: Any, values: dict[str, Any]) -> None:
 def _save_layer(group: h5py.Group, layer: Layer) -> None:
     group.attrs["name"] = layer.name
     group.attrs["in_shape"], group.attrs["out_shape"] = layer.in_shape, layer.out_shape
-    group.attrs["pool"] = layer.pool
+    group.attrs["pool"], group.attrs["sources"] = layer.pool, json.dumps(layer.sources)
     link = group.create_group("connection")
     link.create_dataset("weight", data=layer.connection.weight, compression="gzip")
     for key in ("kind", "stride", "padding", "dilation", "groups", "weight_exp"):
@@ -320,6 +360,23 @@ def _load_layer(group: h5py.Group) -> Layer:
         ),
         neuron=LoihiNeuron(**constants) if neuron.attrs["kind"] == "loihi" else SpeckNeuron(**constants),
         pool=int(group.attrs["pool"]),
+        sources=tuple(json.loads(group.attrs.get("sources", "[]"))),
+    )
+
+
+def _save_readout(group: h5py.Group, readout: Readout) -> None:
+    group["weight"], group["offset"] = readout.weight, readout.offset
+    group.attrs["decay"], group.attrs["every"] = readout.decay, readout.every
+    group.attrs["names"] = json.dumps(readout.names)
+
+
+def _load_readout(group: h5py.Group) -> Readout:
+    return Readout(
+        group["weight"][()],
+        group["offset"][()],
+        float(group.attrs["decay"]),
+        int(group.attrs["every"]),
+        tuple(json.loads(group.attrs.get("names", json.dumps(AFFECT)))),
     )
 
 

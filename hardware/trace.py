@@ -75,7 +75,7 @@ class Trace:
     backend: "emulator", "emulator-events", "lava", "sinabs", or a device's name.
     times: int64 [N], microseconds since the start of the run, of the estimates; each is the time of the
     input it speaks of (the pipeline's delay of `latency_steps` steps is taken out).
-    va: float32 [N, 2], valence and arousal.
+    va: float32 [N, K], the read-out's outputs: valence and arousal, or what else the program gives; K = 0 without one.
     spikes: per layer name, with "input" for what went in; delay taken out alike, so step k of each
     layer answers step k of the input.
     u, v: optional int32 [T, C, H, W] per layer, delay taken out.
@@ -144,25 +144,27 @@ class Trace:
             raise NeuvaError(f"{path}: not a readable trace ({error}): make one with `neuva run`") from error
 
 
-def apply_readout(readout: Readout, spikes: np.ndarray, dt_us: int) -> tuple[np.ndarray, np.ndarray]:
-    """Valence and arousal from the last layer's spikes, on the host.
+def apply_readout(readout: Readout | None, spikes: np.ndarray, dt_us: int) -> tuple[np.ndarray, np.ndarray]:
+    """The outputs (valence and arousal) from the last layer's spikes, on the host; none without a read-out.
 
-    r[t] = decay r[t-1] + s[t];  va[t] = clip(weight r[t] + offset, -1, 1), given every `every` steps,
+    r[t] = decay r[t-1] + s[t];  y[t] = clip(weight r[t] + offset, -limit, limit), given every `every` steps,
     at the end of those steps.
 
     Args:
         spikes: counts [T, N] per step (what the last layer sends, flattened).
 
     Returns:
-        times int64 [M] in microseconds since the start and va float32 [M, 2].
+        times int64 [M] in microseconds since the start and y float32 [M, K].
     """
+    if readout is None:
+        return np.zeros(0, np.int64), np.zeros((0, 0), np.float32)
     trace = np.zeros(spikes.shape[1], np.float64)
     steps = np.arange(readout.every - 1, len(spikes), readout.every)
-    va = np.empty((len(spikes), 2), np.float64)
+    y = np.empty((len(spikes), len(readout.weight)), np.float64)
     for step, row in enumerate(spikes):
         trace = readout.decay * trace + row
-        va[step] = readout.weight @ trace + readout.offset
-    return (steps + 1) * dt_us, np.clip(va[steps], -1, 1).astype(np.float32)
+        y[step] = readout.weight @ trace + readout.offset
+    return (steps + 1) * dt_us, np.clip(y[steps], -readout.limit, readout.limit).astype(np.float32)
 
 
 def _load_spikes(group: h5py.Group) -> Spikes:

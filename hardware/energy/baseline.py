@@ -95,7 +95,7 @@ def baseline(program: ChipProgram, table: EnergyTable | None = None) -> Baseline
         layers=layers,
         arithmetic=sum(layer.macs for layer in layers) * table["mac"],
         memory=words * WORD_BITS * table["bit"],
-        passes=program.readout.every,
+        passes=program.every,
         notes=table.notes,
         sources=table.sources(),
     )

@@ -37,7 +37,7 @@ def energy(traces: Trace | Iterable[Trace], program: ChipProgram, table: EnergyT
         check_trace(trace, program)
     inferences, microseconds = sum(len(trace.times) for trace in runs), sum(trace.duration_us for trace in runs)
     if not inferences:
-        least = program.readout.every * program.dt_us
+        least = program.every * program.dt_us
         raise NeuvaError(
             f"{microseconds} us in {len(runs)} runs give no estimate, needed {least} us: run on longer clips"
         )

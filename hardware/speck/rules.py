@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 
 from hardware.program import ChipProgram, SpeckNeuron
 from hardware.rules import Finding, Rule, Severity
@@ -163,7 +164,7 @@ def readout_classes(program: ChipProgram) -> Iterator[Finding]:
     """The on-chip read-out layer knows 15 classes; more outputs are read by the host over the monitor bus."""
     limit = load(program.target).readout_classes
     for size in sizes(program)[-1:]:
-        outputs = program.readout.weight.shape[1]
+        outputs = prod(program.layers[-1].sent_shape)
         if outputs > limit:
             cure = "read the output spikes on the host, as the program's read-out does, or use fewer outputs"
             yield _found("readout_classes", size, f"{outputs} outputs", f"{limit} on the chip", cure, "warning")
