@@ -24,6 +24,10 @@ class NeuvaError(Exception):
     """
 
 
+class SettingError(NeuvaError, ValueError):
+    """A setting outside its range; a configuration's checker, which takes ValueErrors, tells where in the file."""
+
+
 def require(module: str, cure: str) -> ModuleType:
     """Import a guest (a vendor's or optional library) at the moment it is needed.
 

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import cast
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn.utils import parametrize
@@ -103,9 +104,19 @@ def _attach_loihi(layer: Spiking, scale: float) -> None:
         _scaled(neuron, scale),
         alpha=loihi_decay("alpha", neuron.alpha),
         beta=loihi_decay("beta", neuron.beta),
-        # the chip fires above its threshold, not at it, and counts v in 64ths
-        threshold=round(neuron.threshold * scale) + 0.5 / (1 << quantize.LOIHI_SHIFT),
+        threshold=_loihi_threshold(layer, round(neuron.threshold * scale)),
     )
+
+
+def _loihi_threshold(layer: Spiking, whole: int) -> float:
+    """The chip fires above its threshold, not at it, and counts v in 64ths, unless v is whole (`quantize.loihi_vth`).
+
+    A bias is taken to be in 64ths: while it is trained it will be.
+    """
+    du, dv = quantize.loihi_du(layer.neuron.alpha), quantize.loihi_dv(layer.neuron.beta)
+    bias = np.array([0 if layer.synapse.bias is None else 1])
+    fires_at_it = quantize.loihi_vth(whole, du, dv, bias) < whole
+    return whole if fires_at_it else whole + 0.5 / (1 << quantize.LOIHI_SHIFT)
 
 
 def _attach_speck(layer: Spiking, scale: float) -> None:

@@ -7,6 +7,8 @@ its spikes nor any gradient: the surrogate's peak is 1 / width (`snn.surrogates`
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import numpy as np
 import torch
 from torch import nn
@@ -15,7 +17,7 @@ from conversion import quantize
 from snn.layers import LEAST_DECAY, MOST_DECAY, Spiking
 
 
-class OnGrid(nn.Module):
+class OnGrid(nn.Module, ABC):
     """A tensor as the chip has it: forward(raw) = image(raw), with gradient `unit` straight through the rounding.
 
     (Straight-through estimator: Bengio et al. 2013, arXiv 1308.3432.)
@@ -23,9 +25,9 @@ class OnGrid(nn.Module):
 
     unit: float
 
+    @abstractmethod
     def image(self, raw: torch.Tensor) -> torch.Tensor:
         """The chip's numbers, in units of 1 / unit."""
-        raise NotImplementedError
 
     def plain(self, raw: torch.Tensor) -> torch.Tensor:
         """The float from which lowering makes these very numbers."""

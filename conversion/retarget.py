@@ -9,14 +9,13 @@ from typing import Literal
 import torch
 
 from neuva import NeuvaError
-from snn.building import AffectNet
-from snn.networks import NetworkSpec, Recording, ValenceArousalNet
+from snn.building import AffectNet, AffectSpec
+from snn.networks import NetworkSpec, Recording, ValenceArousalNet, scale_to_rate
 from snn.neurons import Neuron
 from snn.training import load_network
 
 LEAST_RATE = 0.005
 """Spikes a neuron and step that a layer is given at least: a silent one learns nothing."""
-ROUNDS = 16
 
 
 def retarget(spec: NetworkSpec, target: Literal["loihi", "speck"]) -> NetworkSpec:
@@ -47,37 +46,28 @@ def start_from(net: AffectNet, checkpoint: str | Path, x: torch.Tensor) -> None:
         x: a batch of the new training's input [T, B, C, H, W].
 
     Raises:
-        NeuvaError: if the checkpoint cannot be read, or its layers have other shapes.
+        NeuvaError: if the checkpoint cannot be read, its layers have other shapes, or a layer does not reach its rate.
     """
     source = load_network(checkpoint)
     if source.spec == net.spec:
         net.load_state_dict(source.state_dict())
         return
     if not (isinstance(net, ValenceArousalNet) and isinstance(source, ValenceArousalNet)):
-        raise NeuvaError(
-            f"{checkpoint}: a network of kind {source.spec.kind} cannot start one of kind {net.spec.kind}: "
+        raise NeuvaError(f"{checkpoint}: {_why_not(source.spec, net.spec)}")
+    _take(net, source, checkpoint)
+    scale_to_rate(net, x, _rates(source.to(x.device), x))
+
+
+def _why_not(theirs: AffectSpec, ours: AffectSpec) -> str:
+    if theirs.kind != ours.kind:
+        return (
+            f"a network of kind {theirs.kind} cannot start one of kind {ours.kind}: "
             "name a checkpoint of the same kind, or train afresh"
         )
-    _take(net, source, checkpoint)
-    match_rates(net, x, _rates(source.to(x.device), x))
-
-
-@torch.no_grad()
-def match_rates(net: ValenceArousalNet, x: torch.Tensor, rates: dict[str, float]) -> None:
-    """Scale each layer's weights and bias in place until it fires at its rate (spikes a neuron and step) on x.
-
-    Bisection over the factor, layer by layer, each given the ones before.
-    """
-    for name, layer in zip(net.names, net.layers, strict=True):
-        current, wanted = layer.current(x), max(rates[name], LEAST_RATE)
-        low, high, factor = 0.0, float("inf"), 1.0
-        for _ in range(ROUNDS):
-            quiet = float(layer.fire(current * factor)[0].mean()) < wanted
-            low, high = (factor, high) if quiet else (low, factor)
-            factor = factor * 2 if high == float("inf") else (low + high) / 2
-        for parameter in layer.synapse.parameters():
-            parameter.mul_(factor)
-        x = layer.send(layer.fire(current * factor)[0])
+    given, wanted = theirs.to_dict(), ours.to_dict()
+    differing = [key for key in given if given[key] != wanted[key]]
+    other = ", ".join(f"{key} is {given[key]} there and {wanted[key]} here" for key in differing)
+    return f"a network of kind {ours.kind} starts only from its equal; {other}: give both the same, or train afresh"
 
 
 def _neuron(neuron: Neuron, target: str) -> Neuron:
@@ -101,12 +91,13 @@ def _take(net: ValenceArousalNet, source: ValenceArousalNet, checkpoint: str | P
                 "give both the same layers"
             )
         tensor.copy_(given)
-    per_step = source.readout.decay ** (net.spec.dt_us / source.spec.dt_us)
-    net.readout.logit.copy_(torch.logit(per_step))
+    if net.readout is not None and source.readout is not None:
+        per_step = source.readout.decay ** (net.spec.dt_us / source.spec.dt_us)
+        net.readout.logit.copy_(torch.logit(per_step))
 
 
 @torch.no_grad()
 def _rates(net: ValenceArousalNet, x: torch.Tensor) -> dict[str, float]:
     recording = Recording()
     net(x.clamp(max=1) if net.spec.encoding == "binary" else x, recording)
-    return {name: float(spikes.mean()) for name, spikes in recording.spikes.items()}
+    return {name: max(float(spikes.mean()), LEAST_RATE) for name, spikes in recording.spikes.items()}

@@ -49,19 +49,6 @@ def draw_box(picture: np.ndarray, track: BoxTrack, t_us: int) -> np.ndarray:
     return cv2.rectangle(picture.copy(), corner, opposite, BOX, thickness=max(1, min(picture.shape[:2]) // 200))
 
 
-def write_picture(path: str | os.PathLike[str], picture: np.ndarray) -> None:
-    """Write an RGB picture; the format follows the name (.png, .jpg).
-
-    Raises:
-        NeuvaError: if the format is unknown or the place cannot be written.
-    """
-    if Path(path).suffix.lower() not in {".png", ".jpg", ".jpeg"}:
-        raise NeuvaError(f"{path}: pictures are written as .png or .jpg")
-    with atomic_path(path) as temporary:
-        if not cv2.imwrite(str(temporary), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)):
-            raise NeuvaError(f"{path}: the picture could not be written")
-
-
 def write_animation(
     path: str | os.PathLike[str], events: Events, frame_us: int = 40_000, *, dark: bool = False
 ) -> None:

@@ -24,7 +24,7 @@ class SyntheticSpec:
     interpolated per pixel by the simulator. size: side of the square sensor. seconds: of each clip.
     """
 
-    identities: tuple[int, int, int] = (120, 8, 12)
+    identities: tuple[int, int, int] = (120, 24, 12)
     clips: tuple[int, int, int] = (480, 24, 36)
     seconds: float = 4.0
     fps: float = 50.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from neuva import atomic_path
+from neuva import NeuvaError, atomic_path
 
 
 class Best(ModelCheckpoint):
@@ -22,10 +23,23 @@ class Best(ModelCheckpoint):
         )
         self.since = since
 
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Also where the folder has been moved since: Lightning would forget the best score so far."""
+        super().load_state_dict({**state_dict, "dirpath": self.dirpath})
+
     def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """After each validation."""
         if trainer.global_step > self.since:
             super().on_validation_end(trainer, pl_module)
+
+
+class LastStep(lightning.Callback):
+    """Has the last step validated and saved also where it does not end a part of the run."""
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
+        """After each step."""
+        if trainer.global_step >= trainer.max_steps:
+            trainer.should_stop = True  # Lightning validates before it stops, but not where it merely runs out of steps
 
 
 class SafeCheckpoints(TorchCheckpointIO):
@@ -43,5 +57,15 @@ def newest(out: Path) -> ModelCheckpoint:
 
 
 def steps_done(checkpoint: Path) -> int:
-    """Optimiser steps before a checkpoint was saved."""
-    return int(torch.load(checkpoint, map_location="cpu", weights_only=True)["global_step"])
+    """Optimiser steps before a checkpoint was saved.
+
+    Raises:
+        NeuvaError: if the file is damaged.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch warns of an odd pickle before it refuses it
+            return int(torch.load(checkpoint, map_location="cpu", weights_only=True)["global_step"])
+    except Exception as error:  # a damaged file makes torch raise almost anything
+        line = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise NeuvaError(f"{checkpoint}: damaged ({line}): train without --resume, from the beginning") from error

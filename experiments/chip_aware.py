@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import lightning
 import torch
@@ -12,7 +12,12 @@ from hardware.program import CHIPS
 from neuva import NeuvaError
 from snn.building import require_spiking
 from snn.networks import ValenceArousalNet
-from snn.training import Batch
+from snn.training import AffectTraining, Batch
+
+
+def begins_after(steps: int, last: float) -> int:
+    """Steps of a run before the last share of them, in (0, 1], begins."""
+    return int(steps * (1 - last))
 
 
 class ChipAware(lightning.Callback):
@@ -20,7 +25,8 @@ class ChipAware(lightning.Callback):
 
     Scales are chosen on the batch of the first such step, the same on all processes. From there on checkpoints hold
     the weights as the chip will have them, under the names of a plain network. The float weights below stand in the
-    callback's own state, so that a stopped run goes on as if it had not stopped.
+    callback's own state, so that a stopped run goes on as if it had not stopped. Nothing is multiplied in half
+    precision any more: bfloat16 holds whole numbers up to 256, the chip's sums are larger.
 
     Args:
         target: the chip, a key of `hardware.program.CHIPS`.
@@ -44,18 +50,22 @@ class ChipAware(lightning.Callback):
         if self._scales:
             net = _net(pl_module)
             net.load_state_dict(self._raw)
-            chip_aware.attach(net, self.target, self._scales)
+            self._attach(pl_module)
             self._raw = {}
 
     def on_train_batch_start(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: Batch, _: int
     ) -> None:
         """Attach when the share begins."""
-        if self._scales or trainer.global_step < int(trainer.max_steps * (1 - self.last)):
+        if self._scales or trainer.global_step < begins_after(trainer.max_steps, self.last):
             return
-        net = _net(pl_module)
-        self._scales = trainer.strategy.broadcast(chip_aware.choose_scales(net, self.target, batch[0]))
-        chip_aware.attach(net, self.target, self._scales)
+        chosen = chip_aware.choose_scales(_net(pl_module), self.target, batch[0])
+        self._scales = trainer.strategy.broadcast(chosen)
+        self._attach(pl_module)
+
+    def _attach(self, module: lightning.LightningModule) -> None:
+        chip_aware.attach(_net(module), self.target, self._scales)
+        cast("AffectTraining", module).half_precision = False
 
     def on_train_end(self, _: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Leave a plain network whose weights lie on the chip's grid."""

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, Validatio
 from neuva import NeuvaError
 from snn.baselines import ConvGruSpec
 from snn.networks import NetworkSpec
-from snn.training import Recipe
+from snn.training import Recipe, require_rhythm
 
 KINDS = ("spiking", "conv_gru")
 
@@ -90,6 +90,7 @@ class TrainConfig(Model):
 
     @model_validator(mode="after")
     def _window_is_scored(self) -> TrainConfig:
+        require_rhythm(self.recipe, self.network.every)
         estimates = self.data.window_steps // self.network.every
         if estimates < self.recipe.warm_up + 2:
             raise ValueError(
@@ -117,7 +118,7 @@ def load_config(path: str | Path) -> TrainConfig:
     try:
         return TrainConfig.model_validate(values)
     except ValidationError as error:
-        problems = "; ".join(f"{_path(e['loc'])}: {e['msg']}" for e in error.errors())
+        problems = "; ".join(f"{_path(e['loc'])}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors())
         raise NeuvaError(f"{path}: {problems}") from error
 
 

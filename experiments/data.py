@@ -126,9 +126,10 @@ class AffectData(lightning.LightningDataModule):
         return DataLoader([collate([_whole(clip) for clip in batch]) for batch in batches], batch_size=None)  # type: ignore[arg-type]
 
     def on_after_batch_transfer(self, batch: Item, dataloader_idx: int) -> Item:  # noqa: ARG002  # Lightning's hook
-        """Spikes travel to the device as small integers and become float there."""
+        """Spikes travel to the device as small integers; windows become float there, whole clips part by part."""
         x, labels, mask = batch
-        return x.float(), labels, mask
+        whole = self.trainer is not None and self.trainer.validating
+        return x if whole else x.float(), labels, mask
 
 
 def _whole(clip: Clip) -> Item:

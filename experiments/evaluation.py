@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,16 +16,19 @@ from datasets.store import EventStore
 from experiments.clips import Cut, load_clips
 from hardware import devices
 from hardware.program import ChipProgram
-from hardware.region import Region, calibrate
+from hardware.region import Region, calibrate, fewest
 from neuva import NeuvaError
 from snn.building import AffectNet
 from snn.metrics import AffectMetrics, affect_metrics
+from snn.unrolling import estimate
 
 LEVEL = 0.9
 """Share of the labels a region is to hold."""
 
 CALIBRATION_SPLIT = "validation"
-"""People seen neither in training nor in testing."""
+"""People seen neither in training nor in testing. The best checkpoint is chosen on them too: a small bias."""
+
+log = logging.getLogger(__name__)
 
 Model = AffectNet | ChipProgram
 Progress = Callable[[int, int], None]
@@ -34,7 +38,7 @@ Progress = Callable[[int, int], None]
 class Evaluation:
     """Metrics over a split; the region around an estimate, and the share of the split's labels it holds.
 
-    region and coverage are None where a program has no region and a store no split to calibrate one on.
+    region and coverage are None where a program has no region, and the store too few people to calibrate one on.
     """
 
     metrics: AffectMetrics
@@ -56,36 +60,67 @@ def evaluate(model: Model, store: Path, split: str, progress: Progress = lambda 
     Raises:
         NeuvaError: if the store or the split is missing.
     """
-    estimates, labels, clips = _pooled(model, store, split, progress)
+    found = _pooled(model, store, split, progress)
     region = model.region if isinstance(model, ChipProgram) else calibrated(model, store)
-    coverage = None if region is None else float(region.holds(estimates, labels).mean())
-    return Evaluation(affect_metrics(estimates, labels), clips, region, coverage)
+    coverage = None if region is None else float(region.holds(found.estimates, found.labels).mean())
+    return Evaluation(affect_metrics(found.estimates, found.labels), found.clips, region, coverage)
 
 
 def calibrated(model: Model, store: Path, progress: Progress = lambda *_: None) -> Region | None:
-    """The region of level `LEVEL` on the store's validation split; None if it has none."""
-    if CALIBRATION_SPLIT not in EventStore(store).splits:
+    """The region of level `LEVEL` on the store's validation split; None if that has too few people.
+
+    A program's is calibrated on the emulator in steps of dt, on Speck too, where the chip itself works event by event.
+    """
+    people = _people(store)
+    if people < fewest(LEVEL):
+        log.info(
+            "%s: no %.0f %% region: split %s holds %d people (clips where unknown), it takes %d",
+            *(store, 100 * LEVEL, CALIBRATION_SPLIT, people, fewest(LEVEL)),
+        )
         return None
-    estimates, labels, clips = _pooled(model, store, CALIBRATION_SPLIT, progress)
-    return calibrate(estimates, labels, LEVEL, clips)
+    found = _pooled(model, store, CALIBRATION_SPLIT, progress)
+    return calibrate(found.estimates, found.labels, found.people, LEVEL)
 
 
-def _pooled(model: Model, path: Path, split: str, progress: Progress) -> tuple[np.ndarray, np.ndarray, int]:
-    """Estimates and valid labels of all clips, [N, 2] each, and how many clips."""
+def _people(path: Path) -> int:
+    """People of the calibration split who have a valid label."""
+    if CALIBRATION_SPLIT not in EventStore(path).splits:
+        return 0
+    store = EventStore(path, CALIBRATION_SPLIT)
+    return len({_person(store, index) for index in range(len(store)) if store.labels(index)[2].any()})
+
+
+def _person(store: EventStore, index: int) -> str:
+    """Whom a clip shows; the clip itself where that is unknown."""
+    person = store.meta(index).get("subject")
+    return f"clip {store.names[index]}" if person is None else f"person {person}"
+
+
+@dataclass(frozen=True)
+class _Pooled:
+    """Estimates and valid labels of all clips, [N, 2] each, and whose they are, str [N]."""
+
+    estimates: np.ndarray
+    labels: np.ndarray
+    people: np.ndarray
+    clips: int
+
+
+def _pooled(model: Model, path: Path, split: str, progress: Progress) -> _Pooled:
     store = EventStore(path, split)
     cut = Cut.of(model if isinstance(model, ChipProgram) else model.spec)
     parts = []
-    for done, clip in enumerate(load_clips(store, cut), 1):
-        parts.append((_estimates(model, clip)[clip.mask], clip.labels[clip.mask]))
-        progress(done, len(store))
-    if not sum(len(labels) for _, labels in parts):
+    for index, clip in enumerate(load_clips(store, cut)):
+        labels = clip.labels[clip.mask]
+        parts.append((_estimates(model, clip)[clip.mask], labels, np.full(len(labels), _person(store, index))))
+        progress(index + 1, len(store))
+    if not sum(len(labels) for _, labels, _ in parts):
         raise NeuvaError(f"{path}: split {split} holds no valid label: name another split or store")
-    estimates, labels = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return estimates, labels, len(parts)
+    estimates, labels, people = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return _Pooled(estimates, labels, people, len(parts))
 
 
-@torch.no_grad()
 def _estimates(model: Model, clip: Clip) -> np.ndarray:
     if isinstance(model, ChipProgram):
         return devices.run(model, clip.x, "emulator").va
-    return model(torch.as_tensor(clip.x)[:, None].float()).clamp(-1, 1)[:, 0].numpy()
+    return estimate(model, torch.as_tensor(clip.x)[:, None])[:, 0].numpy()

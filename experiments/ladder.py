@@ -33,7 +33,8 @@ class Row:
     """One trained network on the split; None where a figure does not exist.
 
     parameters: learnt numbers of the float network. ccc: mean CCC of valence and arousal; chip_ccc: of the integer
-    network on the emulator; share: ccc by the yardstick's. synops: synaptic operations an estimate, on the emulator.
+    network on the emulator; share: ccc by the yardstick's. synops: synaptic operations
+    an estimate, on the emulator.
     coverage, chip_coverage: share of the labels that the 90 % region holds; area, chip_area: its area,
     of the plane's 4.
     """
@@ -79,11 +80,16 @@ def climb(store: Path, runs: Path, out: Path, split: str = "test", progress: Pro
     rows = [_row(name, target, store, runs, out, split, progress) for name, target in trained.items()]
     yardstick = next((row.ccc for row in rows if row.name == YARDSTICK), None)
     return Ladder(
-        tuple(replace(row, share=row.ccc / yardstick if row.ccc and yardstick else None) for row in rows),
+        tuple(replace(row, share=share_of(row.ccc, yardstick)) for row in rows),
         tuple(
             f"neuva train experiments/configs/{name}.yaml --out {runs / name}" for name in RUNGS if name not in trained
         ),
     )
+
+
+def share_of(ccc: float | None, yardstick: float | None) -> float | None:
+    """A CCC by the yardstick's; None where one is missing or the yardstick's is 0."""
+    return None if ccc is None or not yardstick else ccc / yardstick
 
 
 def _finished(folder: Path) -> bool:
@@ -141,6 +147,13 @@ def _csv(rows: tuple[Row, ...]) -> str:
     return text.getvalue()
 
 
+NOTE = (
+    "The yardstick sees at most one event a pixel and step, and has as many parameters as faces-loihi2-base. Networks "
+    "for Speck see counts of events; the largest, faces-speck2f-base, has a quarter of the yardstick's parameters. "
+    "On chip: on the emulator, in steps."
+)
+"""What the rows do not have in common."""
+
 HEADINGS = (
     "network",
     "parameters",
@@ -175,7 +188,7 @@ def _markdown(ladder: Ladder) -> str:
     lines = [HEADINGS, ("---",) + ("---:",) * (len(HEADINGS) - 1), *map(cells, ladder.rows)]
     table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
     missing = "".join(f"- `{command}`\n" for command in ladder.missing)
-    return table + (f"\nNot trained yet:\n\n{missing}" if missing else "")
+    return f"{table}\n{NOTE}\n" + (f"\nNot trained yet:\n\n{missing}" if missing else "")
 
 
 def _text(value: float | None, form: str) -> str:

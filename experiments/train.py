@@ -13,7 +13,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,8 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from conversion.retarget import start_from
-from experiments.checkpoints import Best, SafeCheckpoints, newest, steps_done
-from experiments.chip_aware import ChipAware
+from experiments.checkpoints import Best, LastStep, SafeCheckpoints, newest, steps_done
+from experiments.chip_aware import ChipAware, begins_after
 from experiments.chip_fit import chip_of, require_fit
 from experiments.config import TrainConfig
 from experiments.data import AffectData
@@ -55,7 +55,7 @@ def train(
     resume: bool = False,
     progress: Progress = lambda *_: None,
 ) -> Trained:
-    """Train as configured, saving after each of `VALIDATIONS` equal parts.
+    """Train as configured, validating and saving after each of `VALIDATIONS` parts, equal but for the last.
 
     Into `out` go best.ckpt (by validation CCC; of the chip-aware part alone where there is one), last.ckpt,
     metrics.csv, TensorBoard's events, config.json and trained.json.
@@ -64,21 +64,23 @@ def train(
         resume: go on from last.ckpt if there is one made by the same configuration.
         progress: called with (what is done, done, in all).
 
+    Nothing of an earlier run in `out` is touched before all of this has been checked.
+
     Raises:
-        NeuvaError: if the processes cannot share a batch evenly, the store lacks a split, the network does not fit its
-            chip, the weights to start with do not fit the network, or `resume` meets another configuration's
-            checkpoint.
+        NeuvaError: if the processes cannot share a batch evenly or outnumber the GPUs, the store lacks a split, the
+            network does not fit its chip, the weights to start with do not fit the network or lie in `out`, `resume`
+            meets a damaged checkpoint or another configuration's, training diverges, or nothing can be scored.
     """
     nodes, devices = _processes(config)
-    make_folder(out)
     last = out / "last.ckpt"
     goes_on = resume and last.exists()
-    if goes_on and not same_configuration(config, out):
-        raise NeuvaError(f"{out}: was begun with another configuration: train into another folder or without --resume")
+    done = _done(config, out) if goes_on else 0
+    if not goes_on and config.start is not None and config.start.resolve().parent == out.resolve():
+        raise NeuvaError(
+            f"start: {config.start} lies in {out}, where this run writes its own: train into another folder"
+        )
     if rank():
         progress = _silent
-    else:
-        _prepare_folder(config, out, goes_on)
     lightning.seed_everything(config.seed, verbose=False)
     started = time.perf_counter()
     with _quiet():
@@ -89,34 +91,34 @@ def train(
             math.ceil(config.recipe.steps / VALIDATIONS),
             lambda done, all_: progress("reading clips", done, all_),
         )
-        module = _begun(config, data)
+        half = _half(config.precision)
+        module = _plain(config, half) if goes_on else _begun(config, data, half)
+        make_folder(out)
+        if not rank():
+            _prepare_folder(config, out, goes_on)
         best = Best(out, since=_scored_from(config))
-        callbacks = [_Report(progress, config.recipe.steps), *_chip_aware(config), best, newest(out)]
+        callbacks = [_Report(progress, config.recipe.steps), *_chip_aware(config), LastStep(), best, newest(out)]
         trainer = lightning.Trainer(
             max_steps=config.recipe.steps,
             num_nodes=nodes,
             devices=devices,
             strategy="ddp" if nodes * devices > 1 else "auto",
             use_distributed_sampler=False,
-            precision="bf16-mixed" if _half(config.precision) else "32-true",
+            precision="32-true",  # half precision is `AffectTraining`'s own: Lightning's would reach the traces too
             gradient_clip_val=config.recipe.clip_norm,
             callbacks=callbacks,
             plugins=[SafeCheckpoints()],
             enable_progress_bar=False,
-            logger=_loggers(out, steps_done(last) if goes_on else 0),
+            logger=_loggers(out, done),
             num_sanity_val_steps=0,
             log_every_n_steps=10,
             enable_model_summary=False,
         )
         _fit(trainer, module, data, last if goes_on else None)
-    score = best.best_model_score
-    trained = Trained(
-        out / "best.ckpt",
-        last,
-        float(score) if score is not None else float("nan"),
-        config.recipe.steps,
-        time.perf_counter() - started,
-    )
+    if best.best_model_score is None:
+        raise NeuvaError(f"{out}: no validation was scored, so there is no best.ckpt: train without --resume")
+    score = float(best.best_model_score)
+    trained = Trained(out / "best.ckpt", last, score, config.recipe.steps, time.perf_counter() - started)
     if not rank():
         with atomic_path(out / "trained.json") as temporary:
             temporary.write_text(
@@ -136,6 +138,17 @@ def same_configuration(config: TrainConfig, out: Path) -> bool:
     return path.exists() and path.read_text() == config.model_dump_json(indent=2)
 
 
+def _done(config: TrainConfig, out: Path) -> int:
+    """Steps done by the run in `out`, which is to go on.
+
+    Raises:
+        NeuvaError: if it was begun with another configuration, or its checkpoint is damaged.
+    """
+    if not same_configuration(config, out):
+        raise NeuvaError(f"{out}: was begun with another configuration: train into another folder or without --resume")
+    return steps_done(out / "last.ckpt")
+
+
 def _prepare_folder(config: TrainConfig, out: Path, goes_on: bool) -> None:
     if not goes_on:  # of an earlier run: never to be taken for this one's
         for old in (*(out / name for name in ("last.ckpt", "best.ckpt", "trained.json")), *out.glob("events.out.*")):
@@ -144,15 +157,22 @@ def _prepare_folder(config: TrainConfig, out: Path, goes_on: bool) -> None:
         temporary.write_text(config.model_dump_json(indent=2))
 
 
-def _begun(config: TrainConfig, data: AffectData) -> AffectTraining:
+def _plain(config: TrainConfig, half: bool) -> AffectTraining:
+    """A training whose weights come from a checkpoint."""
+    return AffectTraining(config.network.to_dict(), asdict(config.recipe), half)
+
+
+def _begun(config: TrainConfig, data: AffectData, half: bool) -> AffectTraining:
     """A training at its beginning, whose network fits its chip."""
     first = data.first()
-    module = AffectTraining.fresh(config.network, config.recipe, first)
+    if config.start is None:
+        module = AffectTraining.fresh(config.network, config.recipe, first, half)
+    else:
+        module = _plain(config, half)
+        start_from(module.net, config.start, first)
     chip = chip_of(config)
     if chip is not None and isinstance(module.net, ValenceArousalNet):
         require_fit(module.net, chip, first)
-    if config.start is not None:
-        start_from(module.net, config.start, first)
     return module
 
 
@@ -164,7 +184,7 @@ def _processes(config: TrainConfig) -> tuple[int, int]:
     """Machines, and processes on each: as torchrun says, else one machine with `devices`.
 
     Raises:
-        NeuvaError: if they cannot share a batch evenly.
+        NeuvaError: if they cannot share a batch evenly, or outnumber this machine's GPUs.
     """
     nodes, devices = 1, config.devices
     if "TORCHELASTIC_RUN_ID" in os.environ:
@@ -173,6 +193,11 @@ def _processes(config: TrainConfig) -> tuple[int, int]:
     if config.data.batch % (nodes * devices):
         raise NeuvaError(
             f"data.batch = {config.data.batch} on {nodes * devices} processes: it must be a multiple of their number"
+        )
+    gpus = torch.cuda.device_count()
+    if 0 < gpus < devices:
+        raise NeuvaError(
+            f"devices = {devices} on a machine of {gpus} GPUs: each process takes one; allowed are 1 to {gpus}"
         )
     return nodes, devices
 
@@ -185,7 +210,7 @@ def _half(precision: str) -> bool:
 
 def _scored_from(config: TrainConfig) -> int:
     """Step after which the network is what the chip will run."""
-    return 0 if config.chip_aware is None else int(config.recipe.steps * (1 - config.chip_aware.last))
+    return 0 if config.chip_aware is None else begins_after(config.recipe.steps, config.chip_aware.last)
 
 
 def _loggers(out: Path, done: int) -> list[Any]:

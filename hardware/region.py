@@ -10,14 +10,16 @@ import numpy as np
 
 from neuva import NeuvaError
 
+ROUNDING = 1e-9
+"""Weights that add up to a level within this are the level."""
+
 
 @dataclass(frozen=True, eq=False)  # an array has no plain equality
 class Region:
     """An ellipse around each estimate e: the labels y with ``(y - e)^T precision (y - e) <= radius^2``.
 
-    precision: float64 [2, 2], symmetric and positive. level: the share of labels it was made to hold.
-    clips: how many clips it was calibrated on; labels of one clip are not independent, so this, not the number of
-    estimates, says how sure the level is.
+    precision: float64 [2, 2], symmetric and positive. level: the share of labels it was made to hold (see `calibrate`).
+    groups: how many people (clips where people are unknown) it was calibrated on.
 
     Raises:
         NeuvaError: if precision is not symmetric and positive, or a number is outside its range.
@@ -26,7 +28,7 @@ class Region:
     precision: np.ndarray
     radius: float
     level: float
-    clips: int
+    groups: int
 
     def __post_init__(self) -> None:
         precision = np.asarray(self.precision, np.float64)
@@ -35,8 +37,8 @@ class Region:
             raise NeuvaError(
                 f"region: precision {precision.tolist()} is not symmetric and positive: calibrate it again"
             )
-        if not (0 < self.level < 1 and self.radius >= 0 and math.isfinite(self.radius) and self.clips > 0):
-            raise NeuvaError(f"region of level {self.level}, radius {self.radius}, from {self.clips} clips: impossible")
+        if not (0 < self.level < 1 and self.radius >= 0 and math.isfinite(self.radius) and self.groups > 0):
+            raise NeuvaError(f"region: level {self.level}, radius {self.radius}, {self.groups} people: impossible")
         object.__setattr__(self, "precision", precision)
 
     def __eq__(self, other: object) -> bool:
@@ -55,8 +57,15 @@ class Region:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Region:
-        """The inverse of `to_dict`."""
-        return cls(**{**values, "precision": np.array(values["precision"], np.float64)})
+        """The inverse of `to_dict`.
+
+        Raises:
+            NeuvaError: if a key is missing or unknown.
+        """
+        try:
+            return cls(**{**values, "precision": np.array(values["precision"], np.float64)})
+        except (KeyError, TypeError) as error:
+            raise NeuvaError(f"not a region of this version ({error}): calibrate it again") from error
 
     def holds(self, estimates: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """bool [N]: whether each label [N, 2] is within its estimate's region."""
@@ -68,22 +77,50 @@ def distance(residuals: np.ndarray, precision: np.ndarray) -> np.ndarray:
     return np.sqrt(np.einsum("ni,ij,nj->n", residuals, precision, residuals))
 
 
-def calibrate(estimates: np.ndarray, labels: np.ndarray, level: float, clips: int) -> Region:
-    """The split-conformal region (Lei et al., JASA 113, 2018) of pooled estimates and labels, both [N, 2].
+def fewest(level: float) -> int:
+    """Groups that a region of this level takes at least: one for its shape, and K with K / (K + 1) >= level."""
+    return 1 + math.ceil(level / (1 - level) - ROUNDING)
 
-    With the inverse covariance of the residuals as precision, the radius is the ceil((N + 1) level)-th smallest
-    distance: exchangeable labels then lie inside with a chance of at least `level`.
+
+def calibrate(estimates: np.ndarray, labels: np.ndarray, groups: np.ndarray, level: float) -> Region:
+    """The conformal region of estimates and labels, both [N, 2], that come in groups: of one person, or one clip.
+
+    The labels of a group tell of one another, so groups count, not labels. Some groups, half of them if enough are
+    left, give the ellipse's shape, the inverse covariance of their residuals, and no more (split conformal: Lei et al.,
+    JASA 113, 2018). Each of the other K has the weight 1 / (K + 1), shared evenly by its labels, and 1 / (K + 1) lies
+    at infinity; the radius is the smallest that holds the weight `level` (hierarchical conformal prediction: Dunn,
+    Wasserman and Ramdas, JASA 118, 2023; Lee, Barber and Willett, arXiv 2306.06342).
+
+    A label drawn from a new group then lies inside with a chance of at least `level`, if the new group is drawn as
+    these were: on average over what it is calibrated on, not for each person, light or moment.
+
+    Args:
+        groups: [N], what each label belongs to.
 
     Raises:
-        NeuvaError: if there are too few labels for the level, or the residuals lie on a line.
+        NeuvaError: if there are fewer than `fewest` groups, or the residuals that give the shape lie on a line.
     """
     residuals = np.asarray(labels, np.float64) - np.asarray(estimates, np.float64)
-    rank = math.ceil((len(residuals) + 1) * level)
-    if len(residuals) < 3 or rank > len(residuals):
-        raise NeuvaError(f"{len(residuals)} labels are too few for a region of level {level}: calibrate on more clips")
-    spread = np.cov(residuals, rowvar=False)
+    names, group = np.unique(groups, return_inverse=True)
+    needed = fewest(level)
+    if len(names) < needed:
+        raise NeuvaError(
+            f"a {level:.0%} region takes labels of at least {needed} people (clips where people are unknown), here are "
+            f"{len(names)}: calibrate on more"
+        )
+    shaping = min(len(names) // 2, len(names) - needed + 1)
+    precision = _precision(residuals[group < shaping])
+    ranked, weight = distance(residuals, precision)[group >= shaping], group[group >= shaping] - shaping
+    share = 1 / ((len(names) - shaping + 1) * np.bincount(weight)[weight])
+    order = np.argsort(ranked)
+    held = np.cumsum(share[order])
+    radius = ranked[order][np.searchsorted(held, level - ROUNDING)]
+    return Region(precision, float(radius), level, len(names))
+
+
+def _precision(residuals: np.ndarray) -> np.ndarray:
+    spread = np.cov(residuals, rowvar=False) if len(residuals) > 1 else np.zeros((2, 2))
     if np.linalg.det(spread) <= 1e-12:
-        raise NeuvaError("region: the residuals lie on a line: labels or estimates are constant")
+        raise NeuvaError("region: the residuals lie on a line: labels or estimates are constant, or too few")
     precision = np.linalg.inv(spread)
-    precision = (precision + precision.T) / 2
-    return Region(precision, float(np.sort(distance(residuals, precision))[rank - 1]), level, clips)
+    return (precision + precision.T) / 2

@@ -11,6 +11,7 @@ from torch import nn
 
 from neuva import NeuvaError
 from snn import kernels
+from snn.kernels.spike_conv import convolve
 from snn.neurons import Neuron, State
 
 LEAST_DECAY, MOST_DECAY = 1 / 4096, 4095 / 4096
@@ -68,7 +69,7 @@ class Spiking(nn.Module):
         if isinstance(self.synapse, nn.Linear):
             out = self.synapse(folded.flatten(1))[..., None, None]
         else:
-            out = self.synapse(folded.contiguous(memory_format=torch.channels_last))
+            out = convolve(self.synapse, folded)
         return out.unflatten(0, (steps, batch))
 
     def forward(self, x: torch.Tensor, state: State | None = None) -> tuple[torch.Tensor, State]:
@@ -91,22 +92,23 @@ class Spiking(nn.Module):
 
 
 class TraceReadout(nn.Module):
-    """Valence and arousal as a linear map of leaky traces of a population's spikes.
+    """Valence and arousal, or other outputs, as a linear map of leaky traces of a population's spikes.
 
     r[t] = decay r[t-1] + s[t];  y[t] = W r[t] + b
 
-    given at the end of every `every` steps. Because the map is linear it is applied first and its two
-    outputs are filtered. decay is learnt through its logit.
+    given at the end of every `every` steps. Because the map is linear it is applied first and its few
+    outputs are filtered. decay is learnt through its logit. All of it is of the weights' type, under autocast too.
 
     Args:
         inputs: size of the population.
         decay: start value of the decay per step, in (0, 1).
         every: steps per estimate.
+        outputs: how many.
     """
 
-    def __init__(self, inputs: int, decay: float, every: int) -> None:
+    def __init__(self, inputs: int, decay: float, every: int, outputs: int = 2) -> None:
         super().__init__()
-        self.map = nn.Linear(inputs, 2)
+        self.map = nn.Linear(inputs, outputs)
         self.logit = nn.Parameter(torch.logit(torch.tensor(decay)))
         self.every = every
         nn.init.normal_(self.map.weight, std=0.1 * (1 - decay))
@@ -118,8 +120,9 @@ class TraceReadout(nn.Module):
         return torch.sigmoid(self.logit)
 
     def forward(self, spikes: torch.Tensor, trace: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
-        """Estimates [T // every, B, 2] from spikes [T, B, N], and the mapped trace [B, 2] to go on from."""
-        drive = nn.functional.linear(spikes, self.map.weight)
+        """Estimates [T // every, B, K] from spikes [T, B, N], and the mapped trace [B, K] to go on from."""
+        with torch.autocast(spikes.device.type, enabled=False):
+            drive = nn.functional.linear(spikes.to(self.map.weight.dtype), self.map.weight)
         trace = torch.zeros_like(drive[0]) if trace is None else trace
         outputs = []
         for row in drive.unbind(0):

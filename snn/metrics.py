@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torchmetrics.functional import concordance_corrcoef, mean_squared_error, pearson_corrcoef
 
+from neuva import NeuvaError
+
 
 @dataclass(frozen=True)
 class AffectMetrics:
@@ -48,9 +50,20 @@ def affect_metrics(prediction: np.ndarray, target: np.ndarray, mask: np.ndarray 
 
     Args:
         prediction, target: [N, 2]; mask: bool [N] or None.
+
+    Raises:
+        NeuvaError: if there is nothing to compare, or an estimate is no finite number.
     """
     if mask is not None:
         prediction, target = prediction[mask], target[mask]
+    if not len(target):
+        raise NeuvaError("no estimate has a valid label: there is nothing to score; name another split or store")
+    bad = int((~np.isfinite(prediction)).any(1).sum())
+    if bad:
+        raise NeuvaError(
+            f"{bad} of {len(prediction)} estimates are no finite numbers: the network's weights are spoilt; "
+            "train it with a smaller recipe.learning_rate"
+        )
     p, t = torch.as_tensor(prediction, dtype=torch.float64), torch.as_tensor(target, dtype=torch.float64)
     ccc = [_ccc(p[:, k], t[:, k]) for k in (0, 1)]
     pcc = [float(pearson_corrcoef(p[:, k], t[:, k])) if _vary(p[:, k], t[:, k]) else None for k in (0, 1)]

@@ -7,7 +7,7 @@ from typing import Literal
 
 import torch
 
-from neuva import NeuvaError
+from neuva import SettingError
 from snn.surrogates import SURROGATES, surrogate
 
 
@@ -30,7 +30,7 @@ class Neuron:
     of that neuron give them.
 
     Raises:
-        NeuvaError: if a constant is outside its range.
+        SettingError: if a constant is outside its range.
     """
 
     alpha: float = 0.0
@@ -44,15 +44,15 @@ class Neuron:
 
     def __post_init__(self) -> None:
         if not (0 <= self.alpha <= 1 and 0 <= self.beta <= 1):
-            raise NeuvaError(f"decays alpha {self.alpha}, beta {self.beta} must be in [0, 1]")
+            raise SettingError(f"decays alpha {self.alpha}, beta {self.beta} must be in [0, 1]")
         if self.threshold <= 0 or self.width <= 0:
-            raise NeuvaError(f"threshold {self.threshold} and surrogate width {self.width} must be above 0")
+            raise SettingError(f"threshold {self.threshold} and surrogate width {self.width} must be above 0")
         if self.low is not None and self.low > 0:
-            raise NeuvaError(f"lower bound {self.low} must not be above the resting potential 0")
+            raise SettingError(f"lower bound {self.low} must not be above the resting potential 0")
         if self.reset not in ("zero", "subtract"):
-            raise NeuvaError(f'reset "{self.reset}" must be "zero" or "subtract"')
+            raise SettingError(f'reset "{self.reset}" must be "zero" or "subtract"')
         if self.surrogate not in SURROGATES:
-            raise NeuvaError(f'surrogate "{self.surrogate}" must be one of {", ".join(SURROGATES)}')
+            raise SettingError(f'surrogate "{self.surrogate}" must be one of {", ".join(SURROGATES)}')
 
 
 State = tuple[torch.Tensor, torch.Tensor]
@@ -60,8 +60,8 @@ State = tuple[torch.Tensor, torch.Tensor]
 
 
 def initial_state(x: torch.Tensor) -> State:
-    """Zero state for an input [T, B, ...]."""
-    zero = torch.zeros_like(x[0])
+    """Zero state for an input [T, B, ...]: float32, or of the input's type if that is finer."""
+    zero = torch.zeros_like(x[0], dtype=torch.promote_types(x.dtype, torch.float32))
     return zero, zero
 
 
@@ -76,7 +76,7 @@ def define(
         decays: [2], alpha and beta in place of the neuron's own, where they are learnt.
 
     Returns:
-        Spikes [T, B, ...] and the state after the last step.
+        Spikes [T, B, ...] of the input's type and the state after the last step, float32 or finer.
     """
     u, v = initial_state(x) if state is None else state
     alpha, beta = (neuron.alpha, neuron.beta) if decays is None else decays
@@ -90,7 +90,7 @@ def define(
         if neuron.low is not None:
             v = v.clamp(min=neuron.low)
         spikes.append(s)
-    return torch.stack(spikes), (u, v)
+    return torch.stack(spikes).to(x.dtype), (u, v)
 
 
 class _Spike(torch.autograd.Function):

@@ -45,11 +45,12 @@ def synaptic_operations(net: ValenceArousalNet, x: torch.Tensor, rates: Rates) -
         x: the network's input [T, B, C, H, W]. Loihi sends a count as the payload of one spike, Speck as that many.
     """
     sent = (x > 0).to(x.dtype) if net.spec.target == "loihi" else x
-    arriving = mean(sent.mean((0, 1)))
-    total = arriving.new_zeros(())
-    for name, layer in zip(net.names, net.layers, strict=True):
-        total = total + (arriving * fan_out(layer, arriving.shape)).sum()
-        arriving = layer.send(rates[name][None, None])[0, 0]
+    arriving = {"input": mean(sent.mean((0, 1)))}
+    total = arriving["input"].new_zeros(())
+    for index, (name, layer) in enumerate(zip(net.names, net.layers, strict=True)):
+        heard = net.heard(index, arriving)
+        total = total + (heard * fan_out(layer, heard.shape)).sum()
+        arriving[name] = layer.send(rates[name][None, None])[0, 0]
     return total * net.spec.every
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ import lightning
 import numpy as np
 import torch
 
-from neuva import NeuvaError
+from neuva import NeuvaError, SettingError
 from snn.building import AffectNet, AffectSpec, build_network, require_spiking, spec_from_dict
 from snn.losses import concordance_loss
 from snn.memory import keep_heap
@@ -19,7 +20,7 @@ from snn.metrics import affect_metrics
 from snn.networks import ValenceArousalNet, scale_to_rate
 from snn.processes import mean
 from snn.regularisers import excess_rate, over_budget, silence, synaptic_operations
-from snn.unrolling import Rates, unroll
+from snn.unrolling import Rates, estimate, unroll
 
 Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 """x [T, B, C, H, W], labels [T', B, 2], mask bool [T', B]."""
@@ -29,10 +30,11 @@ Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 class Recipe:
     """How a network is trained.
 
-    steps: optimiser steps; learning rate rises over the first 5 % and falls to 0 along a cosine.
+    steps: optimiser steps, at least 1; the learning rate follows `one_cycle`.
     warm_up: estimates at the start of a window that are not scored, while the traces fill.
     mse_share: see `concordance_loss`.
-    start_rate: spikes a neuron and step that each layer's first weights are scaled to. clip_norm: of the gradient.
+    start_rate: spikes a neuron and step, above 0, that each layer's first weights are scaled to.
+    clip_norm: of the gradient; 0: off.
 
     Penalties on a spiking network (`snn.regularisers`), each with its weight:
     rate_limit: spikes a neuron and step that a layer's mean is to stay below.
@@ -64,39 +66,74 @@ class Recipe:
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
             if value < 0:
-                raise NeuvaError(f"recipe.{name} = {value} must not be below 0")
+                raise SettingError(f"recipe.{name} = {value} must not be below 0")
+        if self.steps < 1 or self.start_rate == 0:
+            raise SettingError(f"recipe.steps = {self.steps} and start_rate = {self.start_rate} must be above 0")
         if self.checkpoint_steps and self.truncate_steps % self.checkpoint_steps:
-            raise NeuvaError(
+            raise SettingError(
                 f"recipe.truncate_steps = {self.truncate_steps} must be a multiple of checkpoint_steps = "
                 f"{self.checkpoint_steps}: the gradient can be cut only between stretches"
             )
 
 
-class AffectTraining(lightning.LightningModule):
-    """Fits a network to labelled windows of events by back-propagation through time.
+def require_rhythm(recipe: Recipe, every: int) -> None:
+    """Refuse stretches that would break an estimate in two.
 
     Raises:
         NeuvaError: if a stretch of the recipe is no multiple of the network's steps per estimate.
     """
+    for name in ("checkpoint_steps", "truncate_steps"):
+        if (steps := getattr(recipe, name)) % every:
+            raise SettingError(
+                f"recipe.{name} = {steps} must be a multiple of network.every = {every}, "
+                "so that estimates keep their rhythm"
+            )
 
-    def __init__(self, spec: dict[str, Any], recipe: dict[str, Any]) -> None:
+
+def one_cycle(step: int, steps: int) -> float:
+    """Share of the learning rate at an optimiser step: from 1 / 25 up to 1 over the first 5 %, then down to 0.
+
+    Both ways are half a cosine, as torch's OneCycleLR goes (Smith and Topin 2017, arXiv 1708.07120), from 1 step on and
+    without its cycle of momentum: Adam's betas stay as they are.
+    """
+    top = max(0.05 * (steps + 1) - 1, 0.0)
+    if step < top:
+        return 1 - 0.96 * _cosine(step / top)
+    return _cosine((step - top) / (steps - top))
+
+
+def _cosine(part: float) -> float:
+    """Half a wave from 1 at 0 to 0 at 1."""
+    return (1 + math.cos(math.pi * part)) / 2
+
+
+class AffectTraining(lightning.LightningModule):
+    """Fits a network to labelled windows of events by back-propagation through time.
+
+    Attributes:
+        half_precision: convolutions and linear maps multiply in bfloat16; weights, neurons' states, traces, estimates,
+            losses and metrics stay float32.
+
+    Raises:
+        NeuvaError: if a stretch of the recipe is no multiple of the network's steps per estimate; while it trains, if
+            the loss or an estimate is no finite number.
+    """
+
+    def __init__(self, spec: dict[str, Any], recipe: dict[str, Any], half_precision: bool = False) -> None:
         super().__init__()
-        self.save_hyperparameters()
-        self.net = build_network(spec_from_dict(spec))
+        self.save_hyperparameters("spec", "recipe")
+        self.net, self.half_precision = build_network(spec_from_dict(spec)), half_precision
         self.recipe = Recipe(**recipe)
-        for name in ("checkpoint_steps", "truncate_steps"):
-            if (steps := getattr(self.recipe, name)) % self.net.spec.every:
-                raise NeuvaError(
-                    f"recipe.{name} = {steps} must be a multiple of network.every = {self.net.spec.every}, "
-                    "so that estimates keep their rhythm"
-                )
+        require_rhythm(self.recipe, self.net.spec.every)
         self._collected: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         keep_heap()
 
     @classmethod
-    def fresh(cls, spec: AffectSpec, recipe: Recipe, first: torch.Tensor) -> AffectTraining:
+    def fresh(
+        cls, spec: AffectSpec, recipe: Recipe, first: torch.Tensor, half_precision: bool = False
+    ) -> AffectTraining:
         """A new training whose spiking layers fire at `recipe.start_rate` on the windows `first` [T, B, C, H, W]."""
-        module = cls(spec.to_dict(), asdict(recipe))
+        module = cls(spec.to_dict(), asdict(recipe), half_precision)
         if isinstance(module.net, ValenceArousalNet):
             scale_to_rate(module.net, first, recipe.start_rate)
         return module
@@ -106,10 +143,21 @@ class AffectTraining(lightning.LightningModule):
         x, labels, mask = batch
         mask = mask.clone()
         mask[: self.recipe.warm_up] = False
-        estimates, rates = unroll(self.net, x, self.recipe.checkpoint_steps, self.recipe.truncate_steps)
+        with self._autocast(x):
+            estimates, rates = unroll(self.net, x, self.recipe.checkpoint_steps, self.recipe.truncate_steps)
         loss = concordance_loss(estimates, labels, mask, self.recipe.mse_share)
         self.log("loss", loss, prog_bar=True)
-        return loss + self._penalty(self.net, x, rates) if isinstance(self.net, ValenceArousalNet) else loss
+        if isinstance(self.net, ValenceArousalNet):
+            loss = loss + self._penalty(self.net, x, rates)
+        if not loss.isfinite():
+            raise NeuvaError(
+                f"step {self.global_step + 1} of {self.recipe.steps}: the loss is {loss.item()}: training has "
+                "diverged; earlier saves are whole: train again with a smaller recipe.learning_rate or clip_norm"
+            )
+        return loss
+
+    def _autocast(self, x: torch.Tensor) -> torch.autocast:
+        return torch.autocast(x.device.type, torch.bfloat16, enabled=self.half_precision)
 
     def _penalty(self, net: ValenceArousalNet, x: torch.Tensor, rates: Rates) -> torch.Tensor:
         recipe = self.recipe
@@ -126,7 +174,8 @@ class AffectTraining(lightning.LightningModule):
     def validation_step(self, batch: Batch) -> None:
         """Collect whole clips; metrics are pooled at the end of the epoch."""
         x, labels, mask = batch
-        estimates = self.net(x).clamp(-1, 1)
+        with self._autocast(x):
+            estimates = estimate(self.net, x)
         self._collected.append(
             (
                 estimates.flatten(0, 1).numpy(force=True),
@@ -145,14 +194,13 @@ class AffectTraining(lightning.LightningModule):
         self.log("val_ccc_a", metrics.ccc_arousal or 0.0, prog_bar=True)
 
     def configure_optimizers(self) -> Any:
-        """AdamW with a one-cycle cosine."""
+        """AdamW; the learning rate follows `one_cycle`."""
         weights = [parameter for parameter in self.net.parameters() if parameter.ndim > 1]
         rest = [parameter for parameter in self.net.parameters() if parameter.ndim <= 1]  # logits, biases
         groups = [{"params": weights, "weight_decay": self.recipe.weight_decay}, {"params": rest, "weight_decay": 0.0}]
         optimizer = torch.optim.AdamW(groups, lr=self.recipe.learning_rate, fused=True)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, max_lr=self.recipe.learning_rate, total_steps=self.recipe.steps + 1, pct_start=0.05
-        )
+        steps = self.recipe.steps
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: one_cycle(step, steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 

@@ -1,4 +1,4 @@
-"""Runs a network over a window for training: in one go, or in stretches that save memory or cut the gradient."""
+"""Runs a network over a window for training, or over a whole clip: in one go, or in stretches that save memory."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from torch.utils.checkpoint import checkpoint
 
 from snn.building import AffectNet
 from snn.networks import Recording
+
+STRETCH = 512
+"""Steps of a clip that `estimate` takes at a time, about: 10 s of 20 ms steps."""
 
 Rates = dict[str, torch.Tensor]
 """Mean spikes a neuron and step, [C, H, W] a population, with gradient."""
@@ -46,8 +49,30 @@ def unroll(
     return torch.cat(estimates), rates
 
 
+@torch.no_grad()
+def estimate(net: AffectNet, x: torch.Tensor, stretch: int = STRETCH) -> torch.Tensor:
+    """Estimates [T // every, B, 2], within [-1, 1], of whole clips x [T, B, C, H, W], integers or floats.
+
+    Memory follows `stretch`, not the clips' length; the result is that of one long call, but for rounding.
+    """
+    steps = max(stretch - stretch % net.spec.every, net.spec.every)
+    dtype = next(net.parameters()).dtype
+    state: Any = None
+    found = []
+    for start in range(0, len(x), steps):
+        part, state = net.stream(x[start : start + steps].to(dtype), state)
+        found.append(part.clamp(-1, 1))
+    return torch.cat(found)
+
+
 def _stretch(net: AffectNet, x: torch.Tensor, state: Any) -> tuple[torch.Tensor, Any, Rates]:
     """Only rates leave a stretch, not spikes: these are what would fill the memory."""
     recording = Recording()
     estimates, state = net.stream(x, state, recording)
-    return estimates, state, {name: spikes.mean((0, 1)) for name, spikes in recording.spikes.items()}
+    rates = {name: spikes.mean((0, 1), dtype=_exact(spikes)) for name, spikes in recording.spikes.items()}
+    return estimates, state, rates
+
+
+def _exact(x: torch.Tensor) -> torch.dtype:
+    """Half precision cannot count to 1000."""
+    return torch.promote_types(x.dtype, torch.float32)

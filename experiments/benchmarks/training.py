@@ -19,11 +19,13 @@ import torch
 from torch import nn
 
 from experiments.benchmarks.measure import Benchmark, Cell, Table, best_of
-from experiments.benchmarks.training_peers import OTHER_SURROGATE, PEERS, Fire, installed, relu
+from experiments.benchmarks.training_peers import OTHER_SURROGATE, PEERS, installed, relu
 from neuva import NeuvaError
+from snn.kernels.spike_conv import convolve
 from snn.memory import keep_heap
 
 FLOOR = "convolutions with ReLU"
+SPARSE = "neuva, its convolutions too"
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
@@ -68,8 +70,10 @@ WORKLOADS = {
 class Network(nn.Module):
     """The workload's synapses with one library's neurons after each; all steps in one call of a synapse."""
 
-    def __init__(self, workload: Workload, make: Callable[[], Fire]) -> None:
+    def __init__(self, workload: Workload, peer: str) -> None:
         super().__init__()
+        make = relu if peer == FLOOR else PEERS["neuva" if peer == SPARSE else peer]
+        self.convolve = convolve if peer == SPARSE else _dense
         self.synapses = nn.ModuleList(workload.synapses())
         self.fires = [make() for _ in self.synapses]
 
@@ -77,19 +81,23 @@ class Network(nn.Module):
         """Spikes of the last population, [T, B, N]."""
         for synapse, fire in zip(self.synapses, self.fires, strict=True):
             folded = x.flatten(0, 1)
-            if isinstance(synapse, nn.Linear):
+            if isinstance(synapse, nn.Conv2d):
+                current = self.convolve(synapse, folded).unflatten(0, x.shape[:2])
+                x = fire(current.movedim(2, -1)).movedim(-1, 2)
+            else:
                 current = synapse(folded.flatten(1)).unflatten(0, x.shape[:2])
                 x = fire(current)
-            else:
-                current = synapse(folded.contiguous(memory_format=torch.channels_last)).unflatten(0, x.shape[:2])
-                x = fire(current.movedim(2, -1)).movedim(-1, 2)
         return x
+
+
+def _dense(synapse: nn.Conv2d, x: torch.Tensor) -> torch.Tensor:
+    return synapse(x.contiguous(memory_format=torch.channels_last))
 
 
 def measure(workload: str, peer: str, precision: str) -> dict[str, float]:
     """Seconds of the fastest step (forward and backward), and megabytes it took at its peak."""
     with torch.device(DEVICE):
-        net, x = Network(WORKLOADS[workload], relu if peer == FLOOR else PEERS[peer]), WORKLOADS[workload].input()
+        net, x = Network(WORKLOADS[workload], peer), WORKLOADS[workload].input()
     before = _peak()
     keep_heap()
 
@@ -117,7 +125,7 @@ def _peak() -> float:
 
 def run(update: Callable[[int, int], None]) -> Benchmark:
     """Each workload with each peer, after comparing their spikes and gradients."""
-    peers = installed()
+    peers = [*([SPARSE] if DEVICE == "cpu" else []), *installed()]
     runs = [(name, precision) for name in WORKLOADS for precision in _precisions()]
     total, done, tables = len(runs) * (len(peers) + 1), 0, []
     for name, precision in runs:
@@ -143,6 +151,7 @@ def run(update: Callable[[int, int], None]) -> Benchmark:
     missing = [peer for peer in PEERS if peer not in peers]
     notes = [
         "same synapses, weights and input for all; forward and backward of the spikes' sum; shortest of several steps",
+        *([f'"{SPARSE}": convolutions that skip what is zero, as its networks have them'] if SPARSE in peers else []),
         _device(),
         *([f"not installed: {', '.join(missing)}"] if missing else []),
     ]
@@ -172,7 +181,7 @@ def agreement(peer: str, precision: str) -> str:
     """How the peer's spikes and weight gradients compare with neuva's on a shorter workload (a)."""
     workload = Workload("", steps=10, batch=2)
     with torch.device(DEVICE):
-        x, nets = workload.input(), [Network(workload, PEERS[name]) for name in ("neuva", peer)]
+        x, nets = workload.input(), [Network(workload, name) for name in ("neuva", peer)]
     outputs = [_run(net, x, precision) for net in nets]
     for output in outputs:
         (output * torch.linspace(0, 1, output.numel(), device=DEVICE).view_as(output)).sum().backward()

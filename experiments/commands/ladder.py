@@ -28,7 +28,7 @@ def ladder(
     """
     from dataclasses import asdict
 
-    from experiments.ladder import HEADINGS, cells, climb
+    from experiments.ladder import HEADINGS, NOTE, cells, climb
 
     with progress("evaluating") as update:
         found = climb(store, runs, out, split, update)
@@ -44,6 +44,7 @@ def ladder(
         for row in found.rows:
             table.add_row(*cells(row))
         console.print(table)
+        console.print(NOTE, markup=False)
     for command in found.missing:
         console.print(f"not trained: {command}", markup=False, soft_wrap=True)
     console.print(f"{csv}, {markdown}", markup=False, soft_wrap=True)

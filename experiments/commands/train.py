@@ -13,8 +13,8 @@ from experiments.units import counted
 if TYPE_CHECKING:
     from experiments.evaluation import Evaluation
 
-FEW_CLIPS = 20
-"""Fewer say too little of people in general to calibrate on; the number is a judgement, not a theorem."""
+FEW_PEOPLE = 20
+"""Calibrated on fewer, a region may hold far from its level of others' labels; the number is a judgement."""
 
 
 def train(
@@ -78,16 +78,22 @@ def evaluate(
 
 def _region_text(found: Evaluation) -> str:
     """What the region is worth, in a line."""
+    from experiments.evaluation import LEVEL
+    from hardware.region import fewest
+
     region = found.region
     if region is None or found.coverage is None:
-        return "region: none (no validation split to calibrate it on)"
+        return (
+            f"{LEVEL:.0%} region: none; it takes {fewest(LEVEL)} people (clips where people are unknown) in the "
+            "validation split to calibrate one"
+        )
     share = min(region.area / 4, 1)
     text = (
         f"{region.level:.0%} region: holds {found.coverage:.1%} of the labels, covers {share:.0%} of the plane of "
-        f"valence and arousal, calibrated on {counted(region.clips, 'clip')}"
+        f"valence and arousal, calibrated on {region.groups} people (clips where people are unknown)"
     )
     if share > 0.5:
         text += "; so large a region says little about an estimate"
-    if region.clips < FEW_CLIPS:
-        text += f"; on fewer than {FEW_CLIPS} clips its level is a guess"
+    if region.groups < FEW_PEOPLE:
+        text += f"; on fewer than {FEW_PEOPLE} the share it holds of others' labels may be far from its level"
     return text

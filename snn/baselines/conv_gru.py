@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from neuva import NeuvaError
-from snn.networks.valence_arousal import Pair, Recording
+from snn.networks.valence_arousal import Pair, Recording, require_times
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,9 @@ class ConvGruSpec:
 
     input_shape, encoding, dt_us, every: as in `NetworkSpec`. dense: size of the fully connected layer behind the
     convolutions; hidden: size of the recurrent state.
+
+    Raises:
+        NeuvaError: if dt_us or every is below 1.
     """
 
     kind: Literal["conv_gru"]
@@ -45,6 +48,9 @@ class ConvGruSpec:
     encoding: Literal["binary", "counts"] = "binary"
     dt_us: int = 20_000
     every: int = 2
+
+    def __post_init__(self) -> None:
+        require_times(self.dt_us, self.every)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values only, so that a checkpoint can be read with `weights_only=True`."""
@@ -108,10 +114,15 @@ class ConvGruNet(nn.Module):
         state: torch.Tensor | None,
         recording: Recording | None = None,  # noqa: ARG002  # the spiking network's contract
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """As forward, from and to the recurrent state [1, B, hidden]; T a multiple of `every`."""
+        """As forward, from and to the recurrent state [1, B, hidden]; T a multiple of `every`.
+
+        Autocast changes the convolutions and the dense layer alone.
+        """
         seen = self.features(x.flatten(0, 1).contiguous(memory_format=torch.channels_last))
-        hidden, state = self.gru(seen.unflatten(0, x.shape[:2]), state)
-        return self.readout(hidden[self.spec.every - 1 :: self.spec.every]), state
+        with torch.autocast(x.device.type, enabled=False):
+            given = seen.to(self.readout.weight.dtype).unflatten(0, x.shape[:2])
+            hidden, state = self.gru(given, state)
+            return self.readout(hidden[self.spec.every - 1 :: self.spec.every]), state
 
 
 @torch.no_grad()

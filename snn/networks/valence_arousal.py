@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, cast
 
 import torch
 from torch import nn
 
-from neuva import NeuvaError
+from neuva import NeuvaError, SettingError
 from snn.layers import Spiking, TraceReadout
 from snn.neurons import Neuron, State
 
 Pair = tuple[int, int]
+AFFECT = ("valence", "arousal")
+"""Outputs of the networks trained here."""
+
+
+def require_times(dt_us: int, every: int) -> None:
+    """Refuse a step of no length, and estimates that never come.
+
+    Raises:
+        NeuvaError: if one is below 1.
+    """
+    if dt_us < 1 or every < 1:
+        raise SettingError(f"dt_us = {dt_us} and every = {every} must be at least 1: a step lasts, and estimates come")
 
 
 @dataclass(frozen=True)
@@ -21,6 +34,7 @@ class LayerSpec:
 
     kernel, stride, padding, dilation: (y, x). pool: side of the sum-pooling window of its spikes.
     learn: decays of the neuron that are learnt ("alpha", "beta"), from the neuron's own as start.
+    sources: names of earlier layers, or "input", whose spikes it hears, added up; empty: the layer before alone.
     """
 
     kind: Literal["conv", "dense"]
@@ -34,6 +48,7 @@ class LayerSpec:
     bias: bool = False
     pool: int = 1
     learn: tuple[Literal["alpha", "beta"], ...] = ()
+    sources: tuple[str, ...] = field(default=(), repr=False)  # as `NetworkSpec.kind`; `network_hash` takes them apart
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> LayerSpec:
@@ -51,6 +66,10 @@ class NetworkSpec:
     dt_us: the step, microseconds. every: steps per estimate (25 Hz: every * dt_us = 40,000).
     readout_tau_us: start value of the read-out traces' time constant.
     kind: tells it from the yardstick's specification (`snn.building`).
+    outputs: names of the read-out's outputs; None: no read-out, the last layer's spikes are the result.
+
+    Raises:
+        NeuvaError: if dt_us or every is below 1.
     """
 
     target: Literal["loihi", "speck", "any"]
@@ -61,6 +80,27 @@ class NetworkSpec:
     every: int = 2
     readout_tau_us: int = 400_000
     kind: Literal["spiking"] = field(default="spiking", repr=False)  # programs carry a hash of the repr
+    outputs: tuple[str, ...] | None = field(default=AFFECT, repr=False)
+
+    def __post_init__(self) -> None:
+        require_times(self.dt_us, self.every)
+        before = ["input", *self.names]
+        layers = (  # the layer before alone is said in one way, so that equal networks are equal
+            replace(layer, sources=()) if layer.sources == (name,) else layer
+            for layer, name in zip(self.layers, before, strict=False)
+        )
+        object.__setattr__(self, "layers", tuple(layers))
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the layers, in order: conv1, conv2, dense3, ..."""
+        return [f"{layer.kind}{index + 1}" for index, layer in enumerate(self.layers)]
+
+    @property
+    def sources(self) -> list[tuple[str, ...]]:
+        """What each layer hears, by name."""
+        before = ["input", *self.names]
+        return [layer.sources or (name,) for layer, name in zip(self.layers, before, strict=False)]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values only, so that a checkpoint can be read with `weights_only=True`."""
@@ -75,7 +115,8 @@ class NetworkSpec:
         """
         try:
             layers = tuple(LayerSpec.from_dict(layer) for layer in values["layers"])
-            return cls(**{**values, "layers": layers, "input_shape": tuple(values["input_shape"])})
+            rest: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+            return cls(**{**rest, "layers": layers})
         except (KeyError, TypeError) as error:
             raise NeuvaError(f"not a network specification ({error}): train the network with this version") from error
 
@@ -89,7 +130,10 @@ class Recording:
 
 @dataclass(frozen=True)
 class NetworkState:
-    """What a network carries from one stretch of input to the next: each population's state and the mapped trace."""
+    """What a network carries from one stretch of input to the next: each population's state and the mapped trace.
+
+    trace: empty where there is no read-out.
+    """
 
     populations: list[State]
     trace: torch.Tensor
@@ -102,19 +146,24 @@ class NetworkState:
 class ValenceArousalNet(nn.Module):
     """Strided spiking convolutions, a fully connected population, and leaky traces read out linearly.
 
-    forward: x [T, B, C, H, W] (spikes or counts) -> estimates [T // every, B, 2], valence and arousal.
+    forward: x [T, B, C, H, W] (spikes or counts) -> estimates [T // every, B, 2], valence and arousal; or K other
+    outputs; or, without a read-out, what the last layer sends [T, B, N].
     """
 
     def __init__(self, spec: NetworkSpec) -> None:
         super().__init__()
         self.spec = spec
         self.populations = nn.ModuleList()
-        shape = spec.input_shape
-        for index, layer in enumerate(spec.layers):
-            spiking, shape = _build(layer, shape, index)
+        shape, shapes = spec.input_shape, {"input": spec.input_shape}
+        for index, (name, layer, sources) in enumerate(zip(spec.names, spec.layers, spec.sources, strict=True)):
+            spiking, shape = _build(layer, _heard_shape(name, sources, shapes), index)
             self.populations.append(spiking)
+            shapes[name] = shape
         decay = float(torch.exp(torch.tensor(-spec.dt_us / spec.readout_tau_us)))
-        self.readout = TraceReadout(int(torch.tensor(shape).prod()), decay, spec.every)
+        inputs = int(torch.tensor(shape).prod())
+        self.readout = (
+            None if spec.outputs is None else TraceReadout(inputs, decay, spec.every, outputs=len(spec.outputs))
+        )
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # half the convolutions' time on a CPU (measured)
 
     @property
@@ -125,10 +174,15 @@ class ValenceArousalNet(nn.Module):
     @property
     def names(self) -> list[str]:
         """Names of the spiking layers, in order: conv1, conv2, dense3, ..."""
-        return [f"{layer.kind}{index + 1}" for index, layer in enumerate(self.spec.layers)]
+        return self.spec.names
+
+    def heard(self, index: int, sent: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """What layer `index` hears: the sum of what its sources sent, given by name ("input": the network's input)."""
+        first, *more = self.spec.sources[index]
+        return sum((sent[name] for name in more), sent[first])
 
     def forward(self, x: torch.Tensor, recording: Recording | None = None) -> torch.Tensor:
-        """Estimates [T // every, B, 2] from zero state; spikes go into `recording` if given."""
+        """Outputs from zero state; spikes go into `recording` if given."""
         estimates, _ = self.stream(x, None, recording)
         return estimates
 
@@ -142,14 +196,39 @@ class ValenceArousalNet(nn.Module):
             state: what the last call returned, or None.
         """
         after: list[State] = []
+        sent = {"input": x}
         for index, (name, layer) in enumerate(zip(self.names, self.layers, strict=True)):
-            spikes, left = layer.fire(layer.current(x), None if state is None else state.populations[index])
+            current = layer.current(self.heard(index, sent))
+            spikes, left = layer.fire(current, None if state is None else state.populations[index])
             after.append(left)
             if recording is not None:
                 recording.spikes[name] = spikes
-            x = layer.send(spikes)
-        estimates, trace = self.readout(x.flatten(2), None if state is None else state.trace)
+            sent[name] = x = layer.send(spikes)
+        last = x.flatten(2)
+        if self.readout is None:
+            return last, NetworkState(after, last.new_zeros(0))
+        estimates, trace = self.readout(last, None if state is None else state.trace)
         return estimates, NetworkState(after, trace)
+
+
+def _heard_shape(
+    name: str, sources: tuple[str, ...], shapes: Mapping[str, tuple[int, int, int]]
+) -> tuple[int, int, int]:
+    """(C, H, W) of what a layer hears.
+
+    Raises:
+        NeuvaError: if a source is no layer before it, is named twice, or sends another shape than the others.
+    """
+    for source in sources:
+        if source not in shapes:
+            raise NeuvaError(f"{name} hears {source}, which is no layer before it: known are {', '.join(shapes)}")
+    sent = {source: shapes[source] for source in sources}
+    if len(sent) < len(sources):
+        raise NeuvaError(f"{name} hears {', '.join(sources)}: name each layer once, and double its weights instead")
+    if len(set(sent.values())) > 1:
+        maps = " and ".join(f"{shape} of {source}" for source, shape in sent.items())
+        raise NeuvaError(f"{name} adds up {maps}: give them one shape, by stride, padding or pooling")
+    return sent[sources[0]]
 
 
 def _build(layer: LayerSpec, shape: tuple[int, int, int], index: int) -> tuple[Spiking, tuple[int, int, int]]:
@@ -178,35 +257,3 @@ def _build(layer: LayerSpec, shape: tuple[int, int, int], index: int) -> tuple[S
     if min(out) < 1:
         raise NeuvaError(f"layer {index + 1}: nothing is left of {shape}: use a smaller kernel, stride or pooling")
     return Spiking(synapse, layer.neuron, layer.pool, layer.learn), out
-
-
-@torch.no_grad()
-def scale_to_rate(net: ValenceArousalNet, x: torch.Tensor, rate: float = 0.08, rounds: int = 12) -> dict[str, float]:
-    """Scale each layer's first weights until it fires at `rate` spikes a neuron and step on x [T, B, C, H, W].
-
-    Without it a deep network of random weights is silent or saturated, and has no gradient to learn from.
-
-    Returns:
-        The rate reached in each layer.
-
-    Raises:
-        NeuvaError: if x has no spike.
-    """
-    if not x.any():
-        raise NeuvaError("the first windows hold no events: the data is empty, or cut where nothing happens")
-    reached = {}
-    for name, layer in zip(net.names, net.layers, strict=True):
-        current = layer.current(x)
-        low, high = 0.0, float("inf")
-        factor = 1.0
-        for _ in range(rounds):
-            spikes, _ = layer.fire(current * factor)
-            mean = float(spikes.mean())
-            low, high = (factor, high) if mean < rate else (low, factor)
-            factor = factor * 2 if high == float("inf") else (low + high) / 2
-        layer.synapse.weight.mul_(factor)
-        if layer.synapse.bias is not None:
-            layer.synapse.bias.mul_(factor)
-        spikes, _ = layer.fire(current * factor)
-        reached[name], x = float(spikes.mean()), layer.send(spikes)
-    return reached

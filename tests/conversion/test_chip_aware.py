@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 
 from conversion import chip_aware, loihi, quantize, speck
 from conversion.fake_quant import fake_quantised_spikes
-from conversion.on_grid import Decay, LoihiBias, Words
+from conversion.on_grid import Decay, LoihiBias, OnGrid, Words
 from hardware.program import LoihiNeuron
 from neuva import NeuvaError
 from snn import LayerSpec, NetworkSpec, Neuron, Recording, ValenceArousalNet
@@ -79,6 +79,11 @@ def test_the_grid_is_lowerings(target: str, weight: np.ndarray, scale: float) ->
     assert np.array_equal(image, grid(weight.astype(np.float64), scale))
     again = words.plain(torch.as_tensor(weight)).numpy()
     assert np.array_equal(grid(again.astype(np.float64), scale), image)
+
+
+def test_a_grid_without_an_image_cannot_be_made() -> None:
+    with pytest.raises(TypeError, match=r"abstract.*image"):
+        OnGrid()
 
 
 def test_known_values_and_what_plain_rounding_would_give() -> None:
@@ -173,18 +178,30 @@ def test_the_trained_network_fires_as_the_integer_network_does(case: str) -> Non
         assert torch.equal(ours[name], chip.float())
 
 
-def test_loihi_fires_above_its_threshold_and_so_does_the_attached_network() -> None:
-    """Two inputs of 254 reach 508 and no more; a float network fires there."""
-    net = ValenceArousalNet(NetworkSpec("loihi", (LayerSpec("dense", 1, Neuron()),), (1, 1, 1)))
+@pytest.mark.parametrize(
+    ("neuron", "bias", "threshold", "vth", "chip"),
+    [
+        (Neuron(), 0.0, 508, 507, [0, 1, 0, 1, 0, 1]),  # v is whole: above 507 is from 508 on, as the network has it
+        (Neuron(), 0.5, 509, 509, [0, 0, 1, 0, 0, 1]),
+        (Neuron(0.0, 0.5), 0.0, 254, 254, [0, 1, 0, 1, 0, 1]),
+    ],
+)
+def test_loihi_fires_above_its_threshold_and_so_does_the_attached_network(
+    neuron: Neuron, bias: float, threshold: int, vth: int, chip: list[int]
+) -> None:
+    """A weight of 254 and a bias that bring v to the threshold and no further."""
+    net = ValenceArousalNet(NetworkSpec("loihi", (LayerSpec("dense", 1, neuron, bias=bias > 0),), (1, 1, 1)))
     with torch.no_grad():
-        net.layers[0].synapse.weight.fill_(0.5)
+        for parameter, words in zip(net.layers[0].synapse.parameters(), (254, bias), strict=False):
+            parameter.fill_(words / threshold)
     x = torch.ones(6, 1, 1, 1, 1)
-    assert fired(net, x)["dense1"].flatten().tolist() == [0, 1, 0, 1, 0, 1]
-    chip_aware.attach(net, "loihi2", [508.0])
-    assert fired(net, x)["dense1"].flatten().tolist() == [0, 0, 1, 0, 0, 1]
+    chip_aware.attach(net, "loihi2", [float(threshold)])
+    assert fired(net, x)["dense1"].flatten().tolist() == chip
     chip_aware.remove(net)
-    chip = fake_quantised_spikes(loihi.lower(net, "loihi2", x), x)
-    assert chip["dense1"].flatten().tolist() == [0, 0, 1, 0, 0, 1]
+    program = loihi.lower(net, "loihi2", x)
+    assert program.layers[0].neuron.vth == vth  # type: ignore[union-attr]
+    if not bias:  # of which the chip has had a step when the input arrives
+        assert fake_quantised_spikes(program, x)["dense1"].flatten().tolist() == chip
 
 
 def test_where_loihi_truncates_the_spikes_are_nearly_the_same() -> None:

@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from conversion import loihi, speck
-from conversion.retarget import LEAST_RATE, match_rates, retarget, start_from
+from conversion.retarget import LEAST_RATE, retarget, start_from
 from neuva import NeuvaError
 from snn import LayerSpec, NetworkSpec, Neuron, Recording, ValenceArousalNet
+from snn.baselines import ConvGruNet, ConvGruSpec, Convolution
 from snn.networks import scale_to_rate
 from snn.training import AffectTraining, Recipe
 
@@ -36,10 +37,13 @@ def rates(net: ValenceArousalNet, x: torch.Tensor) -> dict[str, float]:
     return {name: float(spikes.mean()) for name, spikes in recording.spikes.items()}
 
 
-def trained(spec: NetworkSpec, path: Path) -> ValenceArousalNet:
+def trained(spec: NetworkSpec, path: Path, share: float = 1.0) -> ValenceArousalNet:
     torch.manual_seed(3)
     module = AffectTraining(spec.to_dict(), {"steps": 1})
     scale_to_rate(module.net, counts().clamp(max=1), 0.06)  # type: ignore[arg-type]
+    with torch.no_grad():
+        for layer in module.net.layers:
+            layer.synapse.weight.mul_(share)
     torch.save({"state_dict": module.state_dict(), "hyper_parameters": dict(module.hparams)}, path)
     assert isinstance(module.net, ValenceArousalNet)
     return module.net
@@ -102,11 +106,24 @@ def test_other_layers_are_refused_by_name(tmp_path: Path) -> None:
         start_from(ValenceArousalNet(wider), tmp_path / "source.ckpt", counts())
 
 
-def test_a_silent_layer_is_woken() -> None:
-    torch.manual_seed(0)
+def test_a_silent_layer_is_woken(tmp_path: Path) -> None:
+    source = trained(LOIHI, tmp_path / "source.ckpt", share=1e-3)
+    assert not any(rates(source, counts().clamp(max=1)).values())
     net = ValenceArousalNet(SPECK)
-    match_rates(net, counts(), dict.fromkeys(net.names, 0.0))
+    start_from(net, tmp_path / "source.ckpt", counts())
     assert all(rate == pytest.approx(LEAST_RATE, rel=0.2) for rate in rates(net, counts()).values())
+
+
+def test_another_size_of_a_yardstick_is_said_as_such(tmp_path: Path) -> None:
+    spec = ConvGruSpec("conv_gru", (Convolution(4),), 8, 8, (2, 12, 12))
+    module = AffectTraining(spec.to_dict(), {"steps": 1})
+    path = tmp_path / "source.ckpt"
+    torch.save({"state_dict": module.state_dict(), "hyper_parameters": dict(module.hparams)}, path)
+    start_from(ConvGruNet(spec), path, counts())
+    with pytest.raises(NeuvaError, match="starts only from its equal; hidden is 8 there and 9 here"):
+        start_from(ConvGruNet(replace(spec, hidden=9)), path, counts())
+    with pytest.raises(NeuvaError, match="kind conv_gru cannot start one of kind spiking"):
+        start_from(ValenceArousalNet(LOIHI), path, counts())
 
 
 def test_it_learns_faster_than_afresh(tmp_path: Path) -> None:

@@ -246,7 +246,6 @@ def test_a_cluster_that_exists_and_a_worker_of_it_killed(made, tmp_path, cluster
 
 
 def test_a_cluster_that_loses_its_last_worker_is_told_and_the_run_goes_on(made, tmp_path, cluster, monkeypatch):
-    monkeypatch.setattr("datasets.cluster.PATIENCE", 0.5)
     monkeypatch.setattr("datasets.cluster.LOST", 1)
     target = tmp_path / "faces.h5"
     last = cluster.start_worker()

@@ -7,7 +7,7 @@ from PIL import Image
 
 from datasets.crop import BoxTrack
 from datasets.events import Events
-from datasets.pictures import BOX, DARK, LIGHT, OFF, ON, draw_box, event_picture, write_animation, write_picture
+from datasets.pictures import BOX, DARK, LIGHT, OFF, ON, draw_box, event_picture, write_animation
 from neuva import NeuvaError
 
 
@@ -33,21 +33,17 @@ def test_box_is_drawn_on_a_copy():
     assert not np.array_equal(picture, boxed)
 
 
-def test_pictures_and_films_are_written(tmp_path):
+def test_films_are_written(tmp_path):
     events = two_events()
-    write_picture(tmp_path / "a.png", event_picture(events, 0, 100))
-    assert np.array_equal(np.array(Image.open(tmp_path / "a.png")), event_picture(events, 0, 100))
     write_animation(tmp_path / "a.gif", events)
     with Image.open(tmp_path / "a.gif") as film:
         assert (film.n_frames, film.size) == (3, (64, 48))
     write_animation(tmp_path / "a.mp4", events)
     assert cv2.VideoCapture(str(tmp_path / "a.mp4")).get(cv2.CAP_PROP_FRAME_COUNT) == 3
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.gif", "a.mp4", "a.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.gif", "a.mp4"]
 
 
 def test_mistakes_are_named(tmp_path):
-    with pytest.raises(NeuvaError, match=r"written as \.png"):
-        write_picture(tmp_path / "a.tga", np.zeros((2, 2, 3), np.uint8))
     with pytest.raises(NeuvaError, match=r"written as \.gif"):
         write_animation(tmp_path / "a.avi", two_events())
     with pytest.raises(NeuvaError, match="no events"):

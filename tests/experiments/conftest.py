@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,12 +30,24 @@ def spot_sample(seed: int) -> Sample:
     return Sample(events, times[2::2], labels, np.ones(len(labels), bool), {"start_us": 0, "synthetic": True})
 
 
+def write_spots(path: Path, counts: dict[str, int], **meta: Callable[[int], str]) -> Path:
+    """So many clips of each split; `meta` gives what else is said of clip k."""
+    with StoreWriter(path, dataset="spots", sensor_size=(SIDE, SIDE), provenance={}) as store:
+        for split, count in counts.items():
+            for k in range(count):
+                sample = spot_sample(len(store.finished))
+                said = {key: value(k) for key, value in meta.items()}
+                store.add(f"{split}/{k}", split, replace(sample, meta={**sample.meta, **said}))
+    return path
+
+
 @pytest.fixture(scope="session")
 def spot_store(tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("spots") / "spots.h5"
-    with StoreWriter(path, dataset="spots", sensor_size=(SIDE, SIDE), provenance={}) as store:
-        for split, count in (("train", 6), ("validation", 2), ("test", 2)):
-            for k in range(count):
-                seed = len(store.finished)
-                store.add(f"{split}/{k}", split, spot_sample(seed))
-    return path
+    return write_spots(tmp_path_factory.mktemp("spots") / "spots.h5", {"train": 6, "validation": 2, "test": 2})
+
+
+@pytest.fixture(scope="session")
+def crowd_store(tmp_path_factory) -> Path:
+    """12 clips of 11 people to calibrate a region on."""
+    counts = {"train": 4, "validation": 12, "test": 2}
+    return write_spots(tmp_path_factory.mktemp("crowd") / "crowd.h5", counts, subject=lambda k: str(k // 11 + k % 11))

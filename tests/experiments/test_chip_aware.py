@@ -81,9 +81,11 @@ def test_a_run_stopped_before_or_after_attaching_goes_on_to_the_same_weights(
 class Seen(lightning.Callback):
     def __init__(self) -> None:
         self.attached: list[bool] = []
+        self.half: list[bool] = []
 
     def on_train_batch_end(self, trainer, pl_module, *_) -> None:
         self.attached.append(chip_aware.is_attached(pl_module.net))
+        self.half.append(pl_module.half_precision)
 
 
 @pytest.mark.filterwarnings("ignore::lightning.fabric.utilities.warnings.PossibleUserWarning")
@@ -94,7 +96,7 @@ def test_it_attaches_when_its_share_begins_and_removes_at_the_end(last: float, f
     torch.manual_seed(0)
     x = (torch.rand(40, 4, 2, 16, 16) < 0.1).float()
     batch = x, torch.rand(20, 4, 2), torch.ones(20, 4, dtype=torch.bool)
-    module = AffectTraining.fresh(config.network, config.recipe, x)
+    module = AffectTraining.fresh(config.network, config.recipe, x, half_precision=True)
     seen = Seen()
     trainer = lightning.Trainer(
         max_steps=8,
@@ -106,6 +108,7 @@ def test_it_attaches_when_its_share_begins_and_removes_at_the_end(last: float, f
     )
     trainer.fit(module, torch.utils.data.DataLoader([batch] * 8, batch_size=None))  # type: ignore[arg-type]
     assert seen.attached == [step >= first for step in range(8)]
+    assert seen.half == [step < first for step in range(8)]  # bfloat16 would round the chip's sums
     assert not chip_aware.is_attached(module.net)
 
 

@@ -27,7 +27,17 @@ def test_shipped_configurations_are_valid(path: Path) -> None:
         (("recipe", "steps"), "many", "recipe.steps"),
         (("network", "layers", 0, "kernell"), [3, 3], r"network\.layers\.0\.kernell"),
         (("data", "batch"), 0, "data.batch"),
-        (("network", "layers", 0, "neuron", "alpha"), 2.0, "decays alpha 2.0"),
+        (("network", "layers", 0, "neuron", "alpha"), 2.0, r"bad\.yaml: network\.layers\.0\.neuron: decays alpha 2\.0"),
+        (("network", "every"), 0, r"bad\.yaml: network: .*every = 0"),
+        (("network", "dt_us"), 0, r"bad\.yaml: network: dt_us = 0"),
+        (("recipe", "steps"), 0, r"bad\.yaml: recipe: recipe\.steps = 0"),
+        (("recipe", "start_rate"), 0, r"recipe: .*start_rate = 0"),
+        (("recipe", "rate_limit"), -1, r"recipe: recipe\.rate_limit = -1"),
+        (
+            ("recipe", "checkpoint_steps"),
+            3,
+            r"bad\.yaml: .*checkpoint_steps = 3 must be a multiple of network\.every = 2",
+        ),
     ],
 )
 def test_a_bad_key_is_named_by_its_path(where, value, message, tmp_path) -> None:

@@ -11,12 +11,13 @@ import torch
 
 from conversion import loihi, speck
 from experiments.config import load_config
-from experiments.ladder import HEADINGS, RUNGS, YARDSTICK, climb
+from experiments.ladder import HEADINGS, NOTE, RUNGS, YARDSTICK, climb, share_of
 from hardware.check import check
 from hardware.program import ChipProgram
 from neuva import NeuvaError
 from snn import LayerSpec, NetworkSpec, Neuron, ValenceArousalNet
 from snn.baselines import ConvGruSpec, Convolution
+from snn.building import build_network
 from snn.networks import scale_to_rate
 from snn.training import AffectTraining, Recipe
 
@@ -49,12 +50,12 @@ def leave(folder: Path, spec, *, finished: bool = True) -> None:
         (folder / "trained.json").write_text(json.dumps({}))
 
 
-def test_the_table_holds_what_is_trained_and_names_what_is_not(spot_store: Path, tmp_path: Path) -> None:
+def test_the_table_holds_what_is_trained_and_names_what_is_not(crowd_store: Path, tmp_path: Path) -> None:
     runs, out = tmp_path / "runs", tmp_path / "out"
     leave(runs / "faces-loihi2-tiny", SPIKING)
     leave(runs / "faces-loihi2-small", SPIKING, finished=False)
     leave(runs / YARDSTICK, RECURRENT)
-    found = climb(spot_store, runs, out)
+    found = climb(crowd_store, runs, out)
     assert [row.name for row in found.rows] == ["faces-loihi2-tiny", YARDSTICK]
     assert len(found.missing) == len(RUNGS) - 2
     assert (
@@ -79,6 +80,21 @@ def test_the_table_holds_what_is_trained_and_names_what_is_not(spot_store: Path,
     text = paths[1].read_text().splitlines()
     assert text[0].count("|") == len(HEADINGS) + 1
     assert sum(line.startswith("- `neuva train") for line in text) == len(found.missing)
+    assert NOTE in text
+
+
+def test_the_note_beside_the_table_is_true() -> None:
+    specs = {name: load_config(CONFIGS / f"{name}.yaml").network for name in RUNGS}
+    size = {name: sum(p.numel() for p in build_network(spec).parameters()) for name, spec in specs.items()}
+    assert size["faces-loihi2-base"] == pytest.approx(size[YARDSTICK], rel=0.05)
+    assert size["faces-speck2f-base"] == pytest.approx(size[YARDSTICK] / 4, rel=0.05)
+    assert {spec.encoding for name, spec in specs.items() if "speck" in name} == {"counts"}
+    assert {spec.encoding for name, spec in specs.items() if "speck" not in name} == {"binary"}
+
+
+def test_a_share_of_nothing_is_nothing_and_of_no_yardstick_unknown() -> None:
+    assert (share_of(0.0, 0.5), share_of(0.2, 0.5)) == (0, 0.4)
+    assert (share_of(None, 0.5), share_of(0.2, None), share_of(0.2, 0.0)) == (None,) * 3
 
 
 def test_a_network_in_the_wrong_folder_is_refused(spot_store: Path, tmp_path: Path) -> None:

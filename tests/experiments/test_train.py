@@ -45,10 +45,7 @@ def test_it_learns_a_moving_spot(spot_store: Path, tmp_path: Path) -> None:
     found = evaluate(load_network(trained.best), spot_store, "test")
     assert found.metrics.ccc is not None
     assert found.metrics.ccc > 0.5
-    assert found.region is not None
-    assert found.region.clips == 2
-    assert found.coverage is not None
-    assert 0.6 < found.coverage <= 1
+    assert (found.region, found.coverage) == (None, None)  # 2 people are too few to calibrate one on
     assert pipeline.training_store(trained.best) == spot_store
 
 
@@ -90,14 +87,22 @@ def test_a_store_without_the_split_is_refused(spot_store: Path) -> None:
         pipeline.spread_clips(None, spot_store, "holdout", 3)  # type: ignore[arg-type]
 
 
-def test_a_program_brings_a_region_of_its_own(spot_store: Path, tmp_path: Path) -> None:
-    trained = train(configuration(spot_store, steps=60), tmp_path)
-    program = pipeline.convert(load_network(trained.best), "loihi2", spot_store).program
+def test_a_program_brings_a_region_of_its_own(crowd_store: Path, tmp_path: Path) -> None:
+    trained = train(configuration(crowd_store, steps=8), tmp_path)
+    net = load_network(trained.best)
+    program = pipeline.convert(net, "loihi2", crowd_store).program
     program.save(tmp_path / "program.h5")
     loaded = ChipProgram.load(tmp_path / "program.h5")
     assert loaded.region == program.region
-    assert evaluate(loaded, spot_store, "validation").coverage == pytest.approx(0.9, abs=0.02)
-    assert evaluate(replace(loaded, region=None), spot_store, "test").coverage is None
+    assert loaded.region is not None
+    assert loaded.region.groups == 11
+    coverage = evaluate(loaded, crowd_store, "validation").coverage
+    assert coverage is not None
+    assert coverage > 0.8
+    assert evaluate(replace(loaded, region=None), crowd_store, "test").coverage is None
+    float_region = evaluate(net, crowd_store, "test").region
+    assert float_region is not None
+    assert float_region.groups == 11
 
 
 def test_a_network_that_its_chip_cannot_run_is_not_trained(spot_store: Path, tmp_path: Path) -> None:
@@ -107,7 +112,7 @@ def test_a_network_that_its_chip_cannot_run_is_not_trained(spot_store: Path, tmp
     with pytest.raises(NeuvaError, match=r"on loihi2, so it is not trained: conv1: Loihi has no reset by subtraction"):
         train(config.model_copy(update={"network": network}), tmp_path)
     integrate = Neuron(0.0, 1.0, low=-1.0, multi_spike=True)
-    deep = NetworkSpec("speck", (LayerSpec("dense", 4, integrate),) * 10, (2, 16, 16), "counts")
+    deep = NetworkSpec("speck", (LayerSpec("dense", 32, integrate),) * 10, (2, 16, 16), "counts")
     with pytest.raises(NeuvaError, match=r"does not fit speck2f, so it is not trained: error .*10 layers.*allowed 9"):
         train(config.model_copy(update={"network": deep}), tmp_path)
     assert not (tmp_path / "last.ckpt").exists()

@@ -66,6 +66,27 @@ def test_layers_start_at_the_rate_asked_for() -> None:
     assert all(rate == pytest.approx(0.12, abs=0.03) for rate in reached.values())
 
 
+def test_layers_start_at_rates_of_their_own_and_the_nearest_tried_is_kept() -> None:
+    wanted = {"conv1": 0.2, "dense2": 0.05}
+    assert scale_to_rate(network(), spikes(), wanted) == pytest.approx(wanted, abs=0.01)
+
+
+def test_a_rate_out_of_reach_is_an_error_that_names_the_layer() -> None:
+    net = network()
+    with torch.no_grad():
+        net.layers[1].synapse.weight.copy_(-net.layers[1].synapse.weight.abs())
+    with pytest.raises(NeuvaError, match=r"dense2 cannot fire at 0\.1 spikes .*: it reaches 0 with its weights"):
+        scale_to_rate(net, spikes(), 0.1)
+
+
+def test_a_layer_that_saturates_below_its_rate_gets_no_boundless_weights() -> None:
+    net = network()
+    before = net.layers[1].synapse.weight.clone()
+    reached = scale_to_rate(net, spikes(), {"conv1": 0.1, "dense2": 0.45})["dense2"]
+    assert 0.225 <= reached < 0.3  # most of its neurons have too little to excite them
+    assert net.layers[1].synapse.weight.abs().max() / before.abs().max() < 2**10
+
+
 def test_specification_survives_plain_values() -> None:
     assert NetworkSpec.from_dict(SPEC.to_dict()) == SPEC
     with pytest.raises(NeuvaError, match="not a network specification"):
@@ -118,6 +139,18 @@ def test_metrics_are_pooled_and_undefined_ones_said() -> None:
     constant = np.column_stack([np.full(40, 0.3), t[:, 1]])
     assert affect_metrics(t, constant).ccc_valence is None
     assert affect_metrics(t, constant).ccc is None
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_estimates_that_are_no_numbers_have_no_metrics(bad: float) -> None:
+    t = np.random.default_rng(0).uniform(-1, 1, (40, 2))
+    spoilt = t.copy()
+    spoilt[3, 1] = bad
+    with pytest.raises(NeuvaError, match="1 of 40 estimates are no finite numbers"):
+        affect_metrics(spoilt, t)
+    assert affect_metrics(spoilt, t, np.arange(40) != 3).ccc == pytest.approx(1)
+    with pytest.raises(NeuvaError, match="nothing to score"):
+        affect_metrics(t, t, np.zeros(40, bool))
 
 
 def test_icc_equals_the_analysis_of_variance_and_sagr_its_zero_rule() -> None:

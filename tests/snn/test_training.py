@@ -7,7 +7,8 @@ import torch
 
 from neuva import NeuvaError
 from snn import LayerSpec, NetworkSpec, Neuron
-from snn.training import AffectTraining, Recipe, load_network
+from snn.baselines import ConvGruSpec, Convolution
+from snn.training import AffectTraining, Recipe, load_network, one_cycle
 
 NEURON = Neuron(0.3, 0.8)
 SPEC = NetworkSpec("loihi", (LayerSpec("dense", 24, NEURON),), (2, 4, 4), readout_tau_us=60_000)
@@ -72,10 +73,73 @@ def test_what_is_no_checkpoint_is_one_clear_line(content: str, tmp_path, capsys)
 def test_recipes_that_cannot_be_are_refused() -> None:
     with pytest.raises(NeuvaError, match=r"recipe\.rate_floor = -1"):
         Recipe(rate_floor=-1)
+    with pytest.raises(NeuvaError, match=r"recipe\.steps = 0"):
+        Recipe(steps=0)
     with pytest.raises(NeuvaError, match="multiple of checkpoint_steps = 8"):
         Recipe(checkpoint_steps=8, truncate_steps=12)
     with pytest.raises(NeuvaError, match=r"recipe\.checkpoint_steps = 5 must be a multiple of network\.every = 2"):
         AffectTraining(SPEC.to_dict(), {"checkpoint_steps": 5})
+
+
+@pytest.mark.parametrize("steps", [20, 101, 3000])
+def test_the_learning_rate_is_torchs_one_cycle(steps: int) -> None:
+    optimiser = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    torchs = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, max_lr=1.0, total_steps=steps + 1, pct_start=0.05, cycle_momentum=False
+    )
+    rates = []
+    for _ in range(steps):
+        rates.append(torchs.get_last_lr()[0])
+        optimiser.step()
+        torchs.step()
+    ours = [one_cycle(step, steps) for step in range(steps)]
+    assert ours == pytest.approx(rates, abs=5e-6)  # torch's ends at 1 / 250,000, not at 0
+    straight = [step / steps for step in range(steps)]
+    assert straight != pytest.approx(rates, abs=0.1)
+
+
+@pytest.mark.parametrize("steps", range(1, 20))
+def test_the_fewest_steps_have_a_learning_rate_too(steps: int) -> None:
+    assert all(0 < one_cycle(step, steps) <= 1 for step in range(steps))
+    assert one_cycle(steps, steps) == pytest.approx(0, abs=1e-12)
+
+
+def test_a_loss_that_is_no_number_stops_training_and_says_when() -> None:
+    module = AffectTraining.fresh(SPEC, Recipe(steps=7), batch(0)[0])
+    module.log = lambda *_, **__: None  # type: ignore[method-assign]
+    torch.nn.init.constant_(module.net.readout.map.bias, float("nan"))  # type: ignore[union-attr, arg-type]
+    with pytest.raises(NeuvaError, match=r"step 1 of 7: the loss is nan.*smaller recipe\.learning_rate"):
+        module.training_step(batch(0))
+
+
+@pytest.mark.parametrize(
+    "spec", [SPEC, ConvGruSpec("conv_gru", (Convolution(4),), 8, 8, (2, 4, 4))], ids=lambda s: s.kind
+)
+def test_half_precision_is_that_of_convolutions_and_linear_maps_alone(spec) -> None:
+    torch.manual_seed(0)
+    x, labels, mask = batch(0)
+    module = AffectTraining.fresh(spec, Recipe(steps=1), x, half_precision=True)
+    module.log = lambda *_, **__: None  # type: ignore[method-assign]
+    seen: list[torch.dtype] = []
+    for part in module.net.modules():
+        if isinstance(part, torch.nn.Conv2d | torch.nn.Linear) and part is not module.net.readout:
+            part.register_forward_hook(lambda *args: seen.append(args[2].dtype))
+    loss = module.training_step((x, labels, mask))
+    assert loss.dtype == torch.float32
+    assert set(seen) == {torch.bfloat16}
+    loss.backward()
+    assert all(p.grad is not None and p.grad.dtype == torch.float32 for p in module.net.parameters())
+    with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
+        estimates, state = module.net.stream(x, None)
+        again, _ = module.net.stream(x, state)  # what a stretch leaves, the next takes
+    kept = (
+        [state]
+        if isinstance(state, torch.Tensor)
+        else [state.trace, *(part for each in state.populations for part in each)]
+    )
+    assert {part.dtype for part in (estimates, again, *kept)} == {torch.float32}
+    module.validation_step((x, labels, mask))
+    assert module._collected[0][0].dtype == "float32"
 
 
 def step(**recipe: float) -> float:

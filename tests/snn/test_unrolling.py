@@ -8,7 +8,7 @@ import torch
 from snn import LayerSpec, NetworkSpec, Neuron, ValenceArousalNet
 from snn.baselines import ConvGruNet, ConvGruSpec, Convolution
 from snn.networks import scale_to_rate
-from snn.unrolling import unroll
+from snn.unrolling import estimate, unroll
 
 CUBA = Neuron(0.5, 0.9)
 
@@ -72,6 +72,23 @@ def test_a_truncated_gradient_is_that_of_windows_begun_from_given_states() -> No
         estimates.square().sum().backward(retain_graph=True)
     readout = [p.grad for p in net.readout.parameters()]
     assert all(torch.allclose(a, b, rtol=1e-9) for a, b in zip(readout, cut[-len(readout) :], strict=True))
+
+
+@pytest.mark.parametrize("make", [spiking, recurrent])
+@pytest.mark.parametrize("stretch", [1, 7, 512])
+def test_a_whole_clip_is_estimated_in_stretches(make, stretch: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    net, x, stream = make(), window(), make().stream
+    steps: list[int] = []
+
+    def counted(part: torch.Tensor, state: object) -> tuple:
+        steps.append(len(part))
+        return stream(part, state)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(net, "stream", counted)
+    found = estimate(net, x.to(torch.uint8), stretch)
+    assert torch.allclose(found, make()(x).clamp(-1, 1), rtol=1e-12)
+    assert max(steps) == min(max(2, stretch - stretch % 2), 22)
+    assert sum(steps) == 22
 
 
 def held_bytes(checkpoint_steps: int) -> int:
