@@ -1,7 +1,7 @@
 # make demo | test | check | clean: each makes what it needs first.
 PYTHON ?= python3
 # Lava wants Python 3.10; a version manager's shim may exist and still fail, so it is tried.
-LAVA_PYTHON ?= $(shell python3.10 -c 'import sys; print(sys.executable)' 2>/dev/null || command -v $(PYTHON))
+LAVA_PYTHON ?= $(shell python3.10 -c 'import ensurepip, sys; print(sys.executable)' 2>/dev/null || command -v $(PYTHON))
 SIZE ?= default
 BIN := .venv/bin
 
@@ -27,8 +27,9 @@ check: .venv/ready
 	touch $@
 
 .venv-lava/ready: hardware/loihi/lava-requirements.txt
-	$(LAVA_PYTHON) -m venv .venv-lava
+	$(LAVA_PYTHON) -m venv --clear .venv-lava
 	.venv-lava/bin/python -m pip install --quiet --disable-pip-version-check --ignore-requires-python -r $<
+	.venv-lava/bin/python hardware/loihi/lava_runner.py --help >/dev/null
 	touch $@
 
 clean:

@@ -34,7 +34,7 @@ def require_fit(net: ValenceArousalNet, chip: str, x: torch.Tensor) -> None:
         x: windows to calibrate on, [T, B, C, H, W].
 
     Raises:
-        NeuvaError: every rule that is broken, each with where, measured, allowed and the cure.
+        NeuvaError: every rule that is broken, each with where, measured, allowed and the cure, then what would fit.
     """
     lower = loihi.lower if chip.startswith("loihi") else speck.lower
     try:
@@ -43,6 +43,7 @@ def require_fit(net: ValenceArousalNet, chip: str, x: torch.Tensor) -> None:
         raise NeuvaError(f"this network cannot be put on {chip}, so it is not trained: {error}") from error
     if not found.fits:
         errors = "; ".join(str(finding) for finding in found.findings if finding.severity == "error")
-        raise NeuvaError(f"this network does not fit {chip}, so it is not trained: {errors}")
+        advice = "".join(f"; {each}" for each in found.advice)
+        raise NeuvaError(f"this network does not fit {chip}, so it is not trained: {errors}{advice}")
     for finding in found.findings:
         log.info("%s: %s", chip, finding)

@@ -34,15 +34,28 @@ def findings(program: ChipProgram, rules: Iterable[Rule]) -> list[Finding]:
     return [finding for rule in rules for finding in rule(program)]
 
 
+Use = dict[str, tuple[int, int | None]]
+"""Resource -> (used, limit); None where no limit is known."""
+
+
 @dataclass(frozen=True)
 class CoreUse:
-    """How much of one core's resources a program uses: resource -> (used, limit)."""
+    """How much of one core's resources a program uses."""
 
     core: int
     layers: tuple[str, ...]
-    use: dict[str, tuple[int, int]]
+    use: Use
 
     @property
     def load(self) -> float:
-        """The largest share used of any resource."""
-        return max((used / limit for used, limit in self.use.values() if limit), default=0.0)
+        """The largest share used of any resource with a limit."""
+        return max(self._shares.values(), default=0.0)
+
+    @property
+    def tightest(self) -> str:
+        """The resource of which the largest share is used."""
+        return max(self._shares, key=self._shares.__getitem__, default="")
+
+    @property
+    def _shares(self) -> dict[str, float]:
+        return {what: used / limit for what, (used, limit) in self.use.items() if limit}

@@ -18,6 +18,8 @@ NAMES = {
     "interpolation": "sub-frames of the simulator against a scene whose motion is known",
     "decode": "reading event files: events/s, beside faery, aedat, expelliarmus, dv-processing, tonic",
     "representations": "events to tensors: events/s, beside Tonic",
+    "loihi": "the Loihi emulator: time a step, beside Lava, by activity, size and threads",
+    "speck": "Speck's emulators: synaptic operations/s, beside sinabs' clocked simulation",
     "training": "a training step: time and memory, beside the peers and the bare convolutions",
 }
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from neuva import NeuvaError
 
 FOLDER = Path(__file__).parent
+Span = tuple[float, float]
+"""Lowest and highest figure."""
 
 
 @dataclass(frozen=True)
@@ -18,8 +21,11 @@ class LoihiChip:
     """Limits of one chip; `sources` says where each number comes from, or that it is assumed.
 
     memory_bytes_per_core holds synapses, and on Loihi 2 neurons and fan-in axons too (neuron_bytes, axon_bytes).
-    fan_in_axons_per_core: None where no figure is published.
+    fan_in_axons_per_core, fan_out_axons_per_core: None where no figure is published.
     payload_bits: of a spike; 1 is a plain spike.
+    synop_ns, update_ns, spike_ns: lowest and highest published time of one synaptic operation, neuron update and spike
+        sent, which a core does one after the other; barrier_ns: of the cores' agreement that a step is over; None where
+        no figure is published.
     """
 
     name: str
@@ -27,6 +33,7 @@ class LoihiChip:
     neurons_per_core: int
     memory_bytes_per_core: int
     fan_in_axons_per_core: int | None
+    fan_out_axons_per_core: int | None
     neuron_bytes: int
     axon_bytes: int
     synapse_bytes: int
@@ -38,6 +45,10 @@ class LoihiChip:
     bias_mantissa_bits: int
     bias_exp_bits: int
     payload_bits: int
+    synop_ns: Span | None
+    update_ns: Span | None
+    spike_ns: Span | None
+    barrier_ns: Span | None
     sources: dict[str, str]
 
 
@@ -55,6 +66,10 @@ def load(name: str) -> LoihiChip:
     limits = [item.name for item in fields(LoihiChip) if item.name not in ("name", "sources")]
     return LoihiChip(
         name=table["name"],
-        **{limit: table[limit]["value"] for limit in limits},
+        **{limit: _frozen(table[limit]["value"]) for limit in limits},
         sources={limit: table[limit]["source"] for limit in limits},
     )
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

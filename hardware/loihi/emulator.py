@@ -9,12 +9,17 @@ every layer's step k follows from the step k of the layer before. Without biases
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numba import config as numba_config
 
-from hardware.loihi.population import Activity, Population
+from hardware.loihi.activity import Activity
+from hardware.loihi.population import Population, Result, State
 from hardware.program import ChipProgram, CoreSlice, Layer, LoihiNeuron, Shape
 from hardware.trace import CoreCounts, Spikes, Trace, apply_readout
 from neuva import NeuvaError
@@ -41,29 +46,46 @@ class LoihiEmulator:
         program: for a chip of the Loihi family.
         strict: raise where u wraps or v is clipped, instead of counting it.
         like_lava: follow Lava's CPU models where they leave the chip: Conv neither puts its weights on the 8-bit
-            grid nor applies weight_exp (lava#803), and u wraps only once, so it can leave its 24 bits.
+            grid nor applies weight_exp (lava#803) and keeps its sum in 24 bits, all sums wrap at 32 bits, and u
+            wraps only once, so it can leave its 24 bits. (Of a sum in Conv beyond 32 bits Lava makes what the
+            processor's conversion from float gives; that is not followed.)
 
     Raises:
-        NeuvaError: if the program is of another family, pools, or has a layer whose sizes do not fit together.
+        NeuvaError: if the program is of another family, pools or branches, has a layer whose sizes do not fit
+            together, or a constant beyond its register.
     """
 
     def __init__(self, program: ChipProgram, *, strict: bool = False, like_lava: bool = False) -> None:
         self.program = program
         self.strict = strict
         self._populations: list[Population] = []
-        shape = program.input.shape
+        before, shape = "input", program.input.shape
         for layer in program.layers:
             check_layer(layer, program.target)
-            self._populations.append(Population(layer, shape, like_lava=like_lava))
-            shape = layer.sent_shape
+            if layer.sources not in ((), (before,)):
+                raise NeuvaError(
+                    f"layer {layer.name} hears {', '.join(layer.sources)}, allowed {before}, the layer before: "
+                    "the emulator runs networks without branches"
+                )
+            population = Population(layer, shape, like_lava=like_lava, reset_every=program.reset_every)
+            self._populations.append(population)
+            before, shape = layer.name, layer.sent_shape
         self.reset()
+
+    def another(self) -> LoihiEmulator:
+        """A chip with the same program, sharing its weights, with a state of its own: zero."""
+        chip = copy(self)
+        chip.reset()
+        return chip
 
     def reset(self) -> None:
         """Zero state, then each layer's steps before its input arrives (see the module's docstring)."""
+        self._states: list[State] = []
         heard = Activity.silent(1)
         for population in self._populations:
-            population.reset()
-            heard = population.run(heard).activity.after_silence()
+            state = population.zero_state(heard.steps)
+            heard = population.run(state, heard).activity.after_silence()
+            self._states.append(state)
 
     def feed(self, spikes: np.ndarray, *, record_state: bool = False) -> Fed:
         """Run on the next steps of input, state kept.
@@ -80,8 +102,8 @@ class LoihiEmulator:
         activity = Activity.of_dense(spikes)
         fed = Fed(steps, {"input": activity.spikes(self.program.input.shape, dt_us)}, ())
         counts: list[CoreCounts] = []
-        for layer, population in zip(self.program.layers, self._populations, strict=True):
-            result = population.run(activity, record_state=record_state)
+        for layer, population, state in zip(self.program.layers, self._populations, self._states, strict=True):
+            result = population.run(state, activity, record_state=record_state)
             activity = result.activity
             fed.spikes[layer.name] = activity.spikes(layer.out_shape, dt_us)
             if record_state:
@@ -89,7 +111,7 @@ class LoihiEmulator:
                 fed.v[layer.name] = result.v
             if result.wraps or result.clips:
                 self._note_overflow(layer, result.wraps, result.clips, fed.notes)
-            counts.extend(self._per_core(layer, *population.counts(result)))
+            counts.extend(self._per_core(layer, result))
         return Fed(steps, fed.spikes, tuple(counts), fed.u, fed.v, fed.notes)
 
     def _note_overflow(self, layer: Layer, wraps: int, clips: int, notes: dict[str, Any]) -> None:
@@ -100,8 +122,10 @@ class LoihiEmulator:
             )
         notes.setdefault("overflows", {})[layer.name] = {"u_wraps": wraps, "v_clips": clips}
 
-    def _per_core(self, layer: Layer, synops: np.ndarray, updates: np.ndarray, spikes: np.ndarray) -> list[CoreCounts]:
-        """Counts [C, H] summed over the layer's slices; unplaced, one slice on core -1."""
+    def _per_core(self, layer: Layer, result: Result) -> list[CoreCounts]:
+        """What the layer did, summed over its slices; unplaced, one slice on core -1."""
+        steps, spikes = result.activity.steps, result.activity.per_row(layer.out_shape)
+        updates = np.full(layer.out_shape[:2], steps * layer.out_shape[2], np.int64)
         parts = [part for part in self.program.placement if part.layer == layer.name]
         parts = parts or [CoreSlice(-1, layer.name, 0, layer.out_shape[0], 0, layer.out_shape[1])]
 
@@ -109,7 +133,7 @@ class LoihiEmulator:
             return int(counts[part.c0 : part.c1, part.y0 : part.y1].sum())
 
         return [
-            CoreCounts(part.core, layer.name, total(synops, part), total(updates, part), total(spikes, part))
+            CoreCounts(part.core, layer.name, total(result.synops, part), total(updates, part), total(spikes, part))
             for part in parts
         ]
 
@@ -137,8 +161,46 @@ def run(
     Raises:
         NeuvaError: see `LoihiEmulator`.
     """
-    emulator = LoihiEmulator(program, strict=strict, like_lava=like_lava)
-    fed = emulator.feed(input_spikes, record_state=record_state)
+    return _trace(LoihiEmulator(program, strict=strict, like_lava=like_lava), input_spikes, record_state)
+
+
+def run_many(
+    program: ChipProgram,
+    clips: Sequence[np.ndarray],
+    *,
+    record_state: bool = False,
+    strict: bool = False,
+    like_lava: bool = False,
+    progress: Callable[[int, int], None] = lambda *_: None,
+) -> list[Trace]:
+    """Clips side by side, each from zero state: the traces that `run` gives one after the other.
+
+    A chip each on as many threads as NUMBA_NUM_THREADS says (the cores, unless set); they share the weights, and
+    the kernels run without Python's lock.
+
+    Args:
+        program: see `run`.
+        clips: integers [T, C, H, W] each; lengths may differ.
+        record_state: see `run`.
+        strict: see `LoihiEmulator`.
+        like_lava: see `LoihiEmulator`.
+        progress: called with (clips done, clips in all).
+
+    Raises:
+        NeuvaError: see `LoihiEmulator`.
+    """
+    chip = LoihiEmulator(program, strict=strict, like_lava=like_lava)
+    with ThreadPoolExecutor(numba_config.NUMBA_NUM_THREADS) as threads:  # type: ignore[attr-defined]
+        traces = []
+        for trace in threads.map(lambda clip: _trace(chip.another(), clip, record_state), clips):
+            traces.append(trace)
+            progress(len(traces), len(clips))
+        return traces
+
+
+def _trace(chip: LoihiEmulator, clip: np.ndarray, record_state: bool) -> Trace:
+    """What a chip in zero state makes of a clip."""
+    program, fed = chip.program, chip.feed(clip, record_state=record_state)
     last = program.layers[-1]
     sent = fed.spikes[last.name].dense(fed.steps, program.dt_us).reshape(fed.steps, last.neurons)
     times, va = apply_readout(program.readout, sent, program.dt_us)

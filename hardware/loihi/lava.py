@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
+import re
 import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from hardware.loihi.emulator import check_input, check_layer
-from hardware.program import ChipProgram, Layer, LoihiNeuron
-from hardware.trace import Spikes, Trace, apply_readout
+from hardware.loihi import group
+from hardware.loihi.exchange import RUNNER, Clip, read_output, write_input
+from hardware.program import ChipProgram, Layer
+from hardware.trace import Trace
 from neuva import NeuvaError
 
 logger = logging.getLogger(__name__)
-RUNNER = Path(__file__).with_name("lava_runner.py")
 ROOT = RUNNER.parents[2]
-GRACE_S = 5.0
-SHARED_MEMORY = "/dev/shm"  # noqa: S108 - only looked at, for what our own processes have mapped
+Progress = Callable[[int, int], None]
 
 
 def interpreter() -> Path:
@@ -47,7 +44,7 @@ def run(
     program: ChipProgram,
     input_spikes: np.ndarray,
     *,
-    timeout_s: float = 600.0,
+    timeout_s: float | None = None,
     record_state: bool = False,
     hardware: bool = False,
 ) -> Trace:
@@ -56,11 +53,12 @@ def run(
 
 
 def run_many(
-    clips: Sequence[tuple[ChipProgram, np.ndarray]],
+    clips: Sequence[Clip],
     *,
-    timeout_s: float = 600.0,
+    timeout_s: float | None = None,
     record_state: bool = False,
     hardware: bool = False,
+    progress: Progress = lambda *_: None,
 ) -> list[Trace]:
     """Clips on Lava, one process for all (starting Lava costs seconds), each from zero state.
 
@@ -68,9 +66,10 @@ def run_many(
 
     Args:
         clips: programs, each with input spikes, integers [T, C, H, W].
-        timeout_s: for all clips together, in seconds.
+        timeout_s: for all clips together, in seconds; by default far more than they should take.
         record_state: keep u and v (CPU models alone).
         hardware: on a Loihi 2 board instead of Lava's CPU models.
+        progress: called with (clips done, clips in all).
 
     Raises:
         NeuvaError: if there is no interpreter with Lava, an input does not suit its program, Lava fails, or the
@@ -79,155 +78,71 @@ def run_many(
     if not clips:
         return []
     python = interpreter()
-    arrays = _runner_input(clips, record_state)
-    with tempfile.TemporaryDirectory(prefix="neuva-lava-") as folder:
-        source, result = Path(folder, "input.npz"), Path(folder, "output.npz")
-        np.savez(source, **arrays)
+    with tempfile.TemporaryDirectory(prefix="neuva-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        source, result = folder / "input.npz", folder / "output.npz"
+        write_input(source, clips, record_state=record_state)
         command = [str(python), str(RUNNER), str(source), str(result), *(["--hardware"] if hardware else [])]
-        _run_to_end(command, timeout_s)
-        with np.load(result, allow_pickle=False) as data:
-            backend = "loihi2" if hardware else "lava"
-            return [_trace(program, spikes, number, data, backend) for number, (program, spikes) in enumerate(clips)]
+        limit = patience_s(clips) if timeout_s is None else timeout_s
+        run_to_end(command, folder, limit, lambda done: progress(done, len(clips)))
+        return read_output(result, clips, "loihi2" if hardware else "lava")
 
 
-def _runner_input(clips: Sequence[tuple[ChipProgram, np.ndarray]], record_state: bool) -> dict[str, Any]:
-    """The arrays of `lava_runner.py`'s input file; a program used by several clips is written once."""
-    arrays: dict[str, Any] = {}
-    programs: list[ChipProgram] = []
-    runs = []
-    for number, (program, spikes) in enumerate(clips):
-        known = [index for index, other in enumerate(programs) if other is program]
-        if not known:
-            programs.append(program)
-        arrays[f"r{number}.spikes"] = check_input(spikes, program)
-        runs.append({"program": known[0] if known else len(programs) - 1, "record_state": record_state})
-    for index, program in enumerate(programs):
-        for k, layer in enumerate(program.layers):
-            neuron = check_layer(layer, program.target)
-            arrays[f"p{index}.l{k}.weight"] = layer.connection.weight
-            arrays[f"p{index}.l{k}.bias_mant"] = _mantissa(layer, neuron)
-    spec = {"programs": [_program_spec(program) for program in programs], "runs": runs}
-    return arrays | {"spec": np.array(json.dumps(spec))}
+def patience_s(clips: Sequence[Clip]) -> float:
+    """Seconds after which a run is taken to hang: ten times what it takes on a slow core, and more for small ones.
+
+    Measured on one core of two shared ones: 2 to 4 s to start; then each step's synapses, silent or not, at
+    5e7 to 2e9 a second, and a few ms a layer for Lava's messages.
+    """
+    per_step = {id(program): sum(_work_s(layer) for layer in program.layers) for program, _ in clips}
+    return 120 + sum(20 + 10 * len(spikes) * per_step[id(program)] for program, spikes in clips)
 
 
-def _program_spec(program: ChipProgram) -> dict[str, Any]:
-    shape, layers = program.input.shape, []
-    for layer in program.layers:
-        link, neuron = layer.connection, check_layer(layer, program.target)
-        geometry = {
-            key: getattr(link, key) for key in ("kind", "stride", "padding", "dilation", "groups", "weight_exp")
-        }
-        constants = {key: int(getattr(neuron, key)) for key in ("du", "dv", "vth", "bias_exp")}
-        layers.append({"in_shape": shape, "out_shape": layer.out_shape} | geometry | constants)
-        shape = layer.sent_shape
-    return {"graded": program.input.kind == "counts", "layers": layers}
+def _work_s(layer: Layer) -> float:
+    synapses = layer.neurons * int(np.prod(layer.connection.weight.shape[1:]))
+    return 0.005 + synapses / 5e7
 
 
-def _mantissa(layer: Layer, neuron: LoihiNeuron) -> np.ndarray:
-    mantissa = np.asarray(neuron.bias) >> neuron.bias_exp
-    if np.any(mantissa << neuron.bias_exp != neuron.bias):
-        raise NeuvaError(
-            f"layer {layer.name}: a bias is no multiple of 2^{neuron.bias_exp}: round it to the mantissa's grid"
-        )
-    return mantissa
+def run_to_end(
+    command: list[str], folder: Path, timeout_s: float, progress: Callable[[int], None] = lambda _: None
+) -> None:
+    """Run the runner; whatever happens, none of its processes is left afterwards.
 
+    Args:
+        command: the runner's.
+        folder: for temporary files.
+        timeout_s: how long it may take.
+        progress: called with the number of clips done.
 
-def _trace(program: ChipProgram, spikes: np.ndarray, number: int, data: Any, backend: str) -> Trace:
-    dt_us, steps = program.dt_us, len(spikes)
-    fired = {"input": Spikes.from_dense(spikes, dt_us)}
-    states: dict[str, dict[str, np.ndarray]] = {"u": {}, "v": {}}
-    for k, layer in enumerate(program.layers):
-        key = f"r{number}.l{k}"
-        step, neuron = data[f"{key}.step"], data[f"{key}.neuron"]
-        fired[layer.name] = Spikes(layer.out_shape, step * dt_us, neuron, np.ones(len(neuron), np.int32))
-        for name, values in states.items():
-            if f"{key}.{name}" in data:
-                values[layer.name] = data[f"{key}.{name}"]
-    last = program.layers[-1]
-    sent = fired[last.name].dense(steps, dt_us).reshape(steps, last.neurons)
-    times, va = apply_readout(program.readout, sent, dt_us)
-    return Trace(
-        target=program.target,
-        backend=backend,
-        dt_us=dt_us,
-        duration_us=steps * dt_us,
-        times=times,
-        va=va,
-        spikes=fired,
-        counts=(),
-        latency_steps=len(program.layers),
-        u=states["u"],
-        v=states["v"],
-        notes={"versions": json.loads(str(data["versions"]))},
-    )
-
-
-def _run_to_end(command: list[str], timeout_s: float) -> None:
-    """Run the command in a process group of its own; whatever happens, the group is gone afterwards."""
+    Raises:
+        NeuvaError: if it fails or the time is up.
+    """
     quiet = {"PYTHONWARNINGS": "ignore"}  # else the resource tracker has the last word after a failure
     environment = os.environ | quiet | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     environment.pop("PYTHONPATH", None)
-    with tempfile.TemporaryFile("w+") as log, _own_group(command, log, environment) as process:
-        try:
-            code = process.wait(timeout_s)
-        except subprocess.TimeoutExpired as error:
-            raise NeuvaError(
-                f"Lava did not finish within {timeout_s:g} s and was stopped: give it more time or a shorter clip"
-            ) from error
-        if code:
-            log.seek(0)
-            told = log.read().strip()
-            last = told.splitlines()[-1] if told else "it said nothing"
-            logger.info("Lava's output:\n%s", told)
-            raise NeuvaError(f"Lava failed with exit status {code} ({last}): see all it said with -v")
+    until = time.monotonic() + timeout_s
+    with group.started(command, folder, environment) as process:
+        while (code := _wait(process, until)) is None:
+            if time.monotonic() > until:
+                raise NeuvaError(
+                    f"Lava did not finish within {timeout_s:g} s and was stopped: give it fewer or shorter clips"
+                )
+            progress(len(re.findall(r"^clip \d+ of \d+ done$", _told(folder), re.MULTILINE)))
+    if code:
+        told = _told(folder).strip()
+        last = told.splitlines()[-1] if told else "it said nothing"
+        logger.info("Lava's output:\n%s", told)
+        how = signal.Signals(code - 128).name if code > 128 else f"exit status {code}"
+        raise NeuvaError(f"Lava ended with {how} ({last}): all it said is shown by `neuva -v` and the same command")
 
 
-@contextmanager
-def _own_group(command: list[str], log: Any, environment: dict[str, str]) -> Iterator[subprocess.Popen]:
-    process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
+def _wait(process: subprocess.Popen, until: float) -> int | None:
+    """The exit status, or None if the process still runs after a moment."""
     try:
-        yield process
-    finally:
-        _end_group(process)
+        return process.wait(max(0.0, min(0.5, until - time.monotonic())))
+    except subprocess.TimeoutExpired:
+        return None
 
 
-def _end_group(process: subprocess.Popen) -> None:
-    """Ask the group to end, then force it, then free the shared memory it still had mapped.
-
-    SIGTERM leaves Python's resource tracker alive, which unlinks the shared memory of those that died.
-    """
-    group = process.pid
-    shared = {path for member in _members(group) for path in _shared_memory(member)}
-    for sign, patience in ((signal.SIGTERM, GRACE_S), (signal.SIGKILL, GRACE_S)):
-        if not _members(group):
-            break
-        os.killpg(group, sign)
-        until = time.monotonic() + patience
-        while time.monotonic() < until and (process.poll() is None or _members(group)):
-            time.sleep(0.02)
-    process.wait()
-    for path in shared:
-        path.unlink(missing_ok=True)
-
-
-def _members(group: int) -> list[int]:
-    """Living processes of a group, as /proc has them (none where there is no /proc)."""
-    living = []
-    for entry in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, _, member_group = entry.read_text().rpartition(")")[2].split()[:3]
-        except OSError:  # it ended while we looked
-            continue
-        if int(member_group) == group and state != "Z":
-            living.append(int(entry.parent.name))
-    return living
-
-
-def _shared_memory(pid: int) -> set[Path]:
-    """Files in /dev/shm that a process has mapped."""
-    try:
-        lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
-    except OSError:
-        return set()
-    mapped = {line.split(maxsplit=5)[5] for line in lines if f" {SHARED_MEMORY}/" in line}
-    return {Path(name) for name in mapped if not name.endswith("(deleted)")}
+def _told(folder: Path) -> str:
+    return (folder / "log").read_text(errors="replace")

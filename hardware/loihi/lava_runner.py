@@ -2,10 +2,11 @@
 
     python lava_runner.py input.npz output.npz [--hardware]
 
-Copy it to a machine with a Loihi board, or let `hardware.loihi.lava` start it in Lava's own interpreter.
+Copy it to a machine with a Loihi board (docs/loihi.md), or let `hardware.loihi.lava` start it in Lava's own
+interpreter.
 
 input.npz (no pickles):
-    spec: JSON text {"programs": [{"graded": bool, "layers": [layer, ...]}, ...],
+    spec: JSON text {"id": text, "programs": [{"graded": bool, "reset_every": steps, "layers": [layer, ...]}, ...],
                      "runs": [{"program": index, "record_state": bool}, ...]} with
         layer = {"kind": "conv" | "dense", "in_shape": [C, H, W], "out_shape": [C, H, W], "stride": [y, x],
                  "padding": [y, x], "dilation": [y, x], "groups": g, "weight_exp": e,
@@ -15,10 +16,12 @@ input.npz (no pickles):
 output.npz, for each run and layer, with the pipeline's delay taken out (Lava's step k + 1 of the first layer,
 k + 2 of the second, ... answer step k of the input):
     r<run>.l<layer>.step, .neuron: the spikes, neurons flat in (C, H, W) order, sorted by step and neuron;
-    r<run>.l<layer>.u, .v: int32 [T, C, H, W] where record_state.
+    r<run>.l<layer>.u, .v: int32 [T, C, H, W] where record_state;
+    about: JSON text {"answers": the input's id, "backend": "lava" | "loihi2", "versions": {...}}.
 
 Inside Lava a layer is (X, Y, C) and its Conv is a true convolution, so kernels are flipped here in both axes.
-Every run builds its network anew: the state starts from zero exactly.
+Every run builds its network anew: the state starts from zero exactly. With reset_every = n > 0, u and v are zero again
+before the steps n, 2 n, ... of the clip. On a board all recorded data is spikes.
 """
 
 # ruff: noqa: E402, UP036 - Lava is imported after Python is made ready for it, and Python 3.10 is what Lava asks for
@@ -74,25 +77,30 @@ from lava.proc.dense.process import Dense
 from lava.proc.io.sink import RingBuffer as Sink
 from lava.proc.io.source import RingBuffer as Source
 from lava.proc.lif.models import PyLifModelBitAcc
-from lava.proc.lif.process import LIF
+from lava.proc.lif.process import LIF, LIFReset
 
 
 @implements(proc=LIF, protocol=LoihiProtocol)
 @requires(CPU)
 @tag("fixed_pt")
 class RecordingLif(PyLifModelBitAcc):
-    """Lava's own bit-accurate LIF, which also writes what it did in each step to files.
+    """Lava's own bit-accurate LIF, which also writes what it did in each step to files, and is reset every so often.
 
-    Reading a Var through Lava's runtime moves one number at a time; a file has no such limit.
+    Reading a Var through Lava's runtime moves one number at a time; a file has no such limit. Lava's own LIFReset
+    would also zero the state before the clip's first step, which a bias has been driving until then.
     """
 
     def __init__(self, proc_params: dict[str, Any]) -> None:
         super().__init__(proc_params)
         self._record_state = proc_params["record_state"]
         self._folder = Path(proc_params["folder"])
+        self._reset_every, self._delay = proc_params["reset_every"], proc_params["delay"]
 
     def run_spk(self) -> None:
         """One step of Lava's model, then a line in the log."""
+        step = self.time_step - 1 - self._delay  # Lava counts from 1
+        if self._reset_every and step > 0 and step % self._reset_every == 0:
+            self.u[:], self.v[:] = 0, 0
         super().run_spk()
         self._append("spikes", np.packbits(self.s_out_buff.transpose(2, 1, 0)))
         if self._record_state:
@@ -120,6 +128,17 @@ def _end_group_on_failure(target: Callable[..., None]) -> Callable[..., None]:
 
 
 lava_runtime.target_fn = _end_group_on_failure(lava_runtime.target_fn)
+
+
+def _end_group_on_kill(*_: Any) -> None:
+    """A Lava process that is killed says nothing, and the others wait for it for ever: end all of them."""
+    with contextlib.suppress(ChildProcessError):
+        ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if ended and ended.si_code in (os.CLD_KILLED, os.CLD_DUMPED) and ended.si_status != signal.SIGTERM:
+            how = signal.Signals(ended.si_status).name
+            sys.stderr.write(f"one of Lava's processes was ended by {how}\n")
+            sys.stderr.flush()
+            os.killpg(os.getpgrp(), signal.SIGTERM)
 
 
 def xyc(shape: Sequence[int]) -> tuple[int, ...]:
@@ -159,19 +178,11 @@ def connect(layer: dict[str, Any], weight: np.ndarray, graded: bool, before: Any
     synapses.a_out.connect(after)
 
 
-def neurons(layer: dict[str, Any], bias_mant: np.ndarray, folder: Path, record_state: bool) -> LIF:
-    """Lava's LIF population of one layer."""
+def constants(layer: dict[str, Any], bias_mant: np.ndarray) -> dict[str, Any]:
+    """What Lava's LIF of one layer is made with."""
     shape = xyc(layer["out_shape"])
-    return LIF(
-        shape=shape,
-        du=layer["du"],
-        dv=layer["dv"],
-        vth=layer["vth"],
-        bias_mant=np.broadcast_to(np.asarray(bias_mant, np.int32), shape).copy(),
-        bias_exp=layer["bias_exp"],
-        folder=str(folder),
-        record_state=record_state,
-    )
+    bias = np.broadcast_to(np.asarray(bias_mant, np.int32), shape).copy()
+    return {"shape": shape, "bias_mant": bias} | {key: layer[key] for key in ("du", "dv", "vth", "bias_exp")}
 
 
 def simulate(
@@ -187,7 +198,13 @@ def simulate(
         for index, layer in enumerate(layers):
             folder = Path(scratch, str(index))
             folder.mkdir()
-            population = neurons(layer, biases[index], folder, record_state)
+            population = LIF(
+                **constants(layer, biases[index]),
+                folder=str(folder),
+                record_state=record_state,
+                reset_every=program["reset_every"],
+                delay=index + 1,
+            )
             connect(layer, weights[index], program["graded"] and index == 0, port, population.a_in)
             port = population.s_out
             populations.append(population)
@@ -200,22 +217,26 @@ def run_on_board(
 ) -> list[dict[str, np.ndarray]]:
     """One clip on a Loihi 2 board; spikes alone. Needs the vendor's extension of Lava.
 
-    Follows the vendor's documented adapters between host and board; no board was at hand to try it.
+    Follows the vendor's public tutorials for the adapters between host and board; no board was at hand to try it.
     """
     try:
         from lava.proc.embedded_io.spike import NxToPyAdapter, PyToNxAdapter
-        from lava.utils.loihi import is_installed
     except ImportError as error:
-        raise SystemExit(f"--hardware needs Intel's lava-loihi extension, which is missing here ({error})") from error
-    if not is_installed():
-        raise SystemExit("--hardware needs a Loihi 2 board; none is reachable from this machine")
-    layers, steps = program["layers"], len(spikes)
+        raise SystemExit(
+            f"--hardware needs Intel's lava-loihi extension, which is missing here ({error}): "
+            "run lava_runner.py on a machine that has it and a Loihi 2 board"
+        ) from error
+    _reach_board()
+    layers, steps, every = program["layers"], len(spikes), program["reset_every"]
+    message = {"num_message_bits": 24} if program["graded"] else {}
     total = steps + len(layers) + 2  # the adapters hold a spike one step each way
-    source, inward = _source(spikes, total), PyToNxAdapter(shape=xyc(spikes.shape[1:]))
+    source, inward = _source(spikes, total), PyToNxAdapter(shape=xyc(spikes.shape[1:]), **message)
     source.s_out.connect(inward.inp)
     port, sinks = inward.out, []
     for index, layer in enumerate(layers):
-        population = neurons(layer, biases[index], Path(), False)
+        made = constants(layer, biases[index])
+        first = index + 3  # Lava's number of the clip's first step in this layer
+        population = LIFReset(**made, reset_interval=every, reset_offset=first % every) if every else LIF(**made)
         connect(layer, weights[index], program["graded"] and index == 0, port, population.a_in)
         port = population.s_out
         outward, sink = NxToPyAdapter(shape=xyc(layer["out_shape"])), Sink(shape=xyc(layer["out_shape"]), buffer=total)
@@ -226,6 +247,18 @@ def run_on_board(
     return [
         _sparse(data.transpose(3, 2, 1, 0)[k + 3 : k + 3 + steps].reshape(steps, -1)) for k, data in enumerate(recorded)
     ]
+
+
+def _reach_board() -> None:
+    """Take the board that NXSDKHOST names, else ask SLURM for one of LOIHI_GEN, BOARD or PARTITION."""
+    from lava.utils import loihi
+
+    generation = loihi.ChipGeneration(os.environ.get("LOIHI_GEN", "N3B3"))
+    if host := os.environ.get("NXSDKHOST"):
+        binary = os.environ.get("HOST_BINARY", "nxcore/bin/nx_driver_server")
+        loihi.use_ethernet_host(host, binary, loihi_gen=generation)
+    else:
+        loihi.use_slurm_host(os.environ.get("PARTITION"), os.environ.get("BOARD"), loihi_gen=generation)
 
 
 def _source(spikes: np.ndarray, total: int) -> Source:
@@ -270,28 +303,40 @@ def main() -> None:
     parser.add_argument("output", type=Path)
     parser.add_argument("--hardware", action="store_true", help="on a Loihi 2 board instead of the CPU models")
     arguments = parser.parse_args()
-    versions = {"lava-nc": importlib.metadata.version("lava-nc"), "lava's Python": sys.version.split()[0]}
-    results: dict[str, Any] = {"versions": json.dumps(versions)}
+    signal.signal(signal.SIGCHLD, _end_group_on_kill)
     with np.load(arguments.input, allow_pickle=False) as data:
         spec = json.loads(str(data["spec"]))
+        about = {
+            "answers": spec["id"],
+            "backend": "loihi2" if arguments.hardware else "lava",
+            "versions": {"lava-nc": importlib.metadata.version("lava-nc"), "lava's Python": sys.version.split()[0]},
+        }
+        results: dict[str, Any] = {"about": json.dumps(about)}
         for number, run in enumerate(spec["runs"]):
-            index = run["program"]
-            program = spec["programs"][index]
-            weights = [data[f"p{index}.l{k}.weight"] for k in range(len(program["layers"]))]
-            biases = [data[f"p{index}.l{k}.bias_mant"] for k in range(len(program["layers"]))]
-            spikes = data[f"r{number}.spikes"]
-            if arguments.hardware:
-                layers = run_on_board(program, weights, biases, spikes)
-            else:
-                layers = simulate(program, weights, biases, spikes, run["record_state"])
-            for k, layer in enumerate(layers):
+            for k, layer in enumerate(_run_clip(spec, number, run, data, arguments.hardware)):
                 results.update({f"r{number}.l{k}.{name}": values for name, values in layer.items()})
+            sys.stderr.write(f"clip {number + 1} of {len(spec['runs'])} done\n")
+            sys.stderr.flush()
     temporary = arguments.output.with_name(f".{arguments.output.name}.{os.getpid()}.npz")
     try:
         np.savez_compressed(temporary, **results)
         temporary.replace(arguments.output)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _run_clip(
+    spec: dict[str, Any], number: int, run: dict[str, Any], data: Any, hardware: bool
+) -> list[dict[str, np.ndarray]]:
+    """One of the input file's runs."""
+    index = run["program"]
+    program = spec["programs"][index]
+    weights = [data[f"p{index}.l{k}.weight"] for k in range(len(program["layers"]))]
+    biases = [data[f"p{index}.l{k}.bias_mant"] for k in range(len(program["layers"]))]
+    spikes = data[f"r{number}.spikes"]
+    if hardware:
+        return run_on_board(program, weights, biases, spikes)
+    return simulate(program, weights, biases, spikes, run["record_state"])
 
 
 if __name__ == "__main__":

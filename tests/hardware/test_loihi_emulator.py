@@ -26,6 +26,7 @@ from hardware.program import (
     Shape,
     SpeckNeuron,
 )
+from hardware.trace import Trace
 from neuva import NeuvaError
 
 REAL_DATA = Path(os.environ.get("NEUVA_REAL_DATA", Path(__file__).parents[2] / ".." / "shared" / "data"))
@@ -264,6 +265,82 @@ def test_any_cut_of_the_input_gives_the_same_steps() -> None:
         chip.reset()
 
 
+def equal(one: Trace, other: Trace) -> bool:
+    """Every spike, u, v, estimate, count and overflow."""
+    sparse = [
+        np.array_equal(getattr(spikes, part), getattr(other.spikes[name], part))
+        for name, spikes in one.spikes.items()
+        for part in ("t", "neuron", "count")
+    ]
+    dense = [np.array_equal(values, getattr(other, q)[name]) for q in "uv" for name, values in getattr(one, q).items()]
+    plain = (one.counts, one.notes, one.va.tolist()) == (other.counts, other.notes, other.va.tolist())
+    return all(sparse) and all(dense) and plain
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_clips_side_by_side_are_those_one_after_the_other(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(emulator.numba_config, "NUMBA_NUM_THREADS", threads)
+    rng = np.random.default_rng(7)
+    program = two_layers(rng)
+    clips = [(rng.random((steps, 4, 7, 6)) < 0.3).astype(np.uint8) for steps in (9, 0, 3, 12, 5, 9, 9)]
+    seen: list[tuple[int, int]] = []
+    many = emulator.run_many(program, clips, record_state=True, progress=lambda *done: seen.append(done))
+    assert seen == [(k + 1, 7) for k in range(7)]
+    alone = [emulator.run(program, clip, record_state=True) for clip in clips]
+    assert [equal(one, other) for one, other in zip(many, alone, strict=True)] == [True] * 7
+    assert not equal(many[0], many[5])
+    assert emulator.run_many(program, []) == []
+
+
+def test_one_bad_clip_among_many_is_told() -> None:
+    program = two_layers(np.random.default_rng(8))
+    with pytest.raises(NeuvaError, match=r"\[2, 4, 7, 7\]"):
+        emulator.run_many(program, [np.zeros((2, 4, 7, 6), int), np.zeros((2, 4, 7, 7), int)])
+
+
+def test_another_chip_shares_weights_and_no_state() -> None:
+    rng = np.random.default_rng(9)
+    spikes = (rng.random((6, 4, 7, 6)) < 0.3).astype(np.uint8)
+    chip = LoihiEmulator(two_layers(rng))
+    chip.feed(spikes)
+    other = chip.another()
+    before = chip.feed(spikes[:0], record_state=True)
+    fresh = other.feed(spikes, record_state=True)
+    assert before.steps == 0
+    assert np.array_equal(fresh.v["dense"], emulator.run(chip.program, spikes, record_state=True).v["dense"])
+    assert not np.array_equal(fresh.v["dense"], chip.feed(spikes, record_state=True).v["dense"])
+
+
+def test_reset_every_starts_each_layer_anew_in_its_own_time() -> None:
+    """Without biases a stretch after a reset is a clip of its own, however the input is cut."""
+    rng = np.random.default_rng(10)
+    program = two_layers(rng)
+    quiet = [
+        dataclasses.replace(k, neuron=dataclasses.replace(k.neuron, bias=0 * k.neuron.bias)) for k in program.layers
+    ]
+    program = dataclasses.replace(program, layers=tuple(quiet), reset_every=4)
+    spikes = (rng.random((10, 4, 7, 6)) < 0.3).astype(np.uint8)
+    whole = emulator.run(program, spikes, record_state=True)
+    plain = dataclasses.replace(program, reset_every=0)
+    pieces = [emulator.run(plain, piece, record_state=True) for piece in np.split(spikes, [4, 8])]
+    chip = LoihiEmulator(program)
+    fed = [chip.feed(piece, record_state=True) for piece in np.split(spikes, [3, 4, 9])]
+    for q in "uv":
+        for name in ("conv", "dense"):
+            values = getattr(whole, q)[name]
+            assert np.array_equal(np.concatenate([getattr(piece, q)[name] for piece in pieces]), values)
+            assert np.array_equal(np.concatenate([getattr(piece, q)[name] for piece in fed]), values)
+    assert not np.array_equal(emulator.run(plain, spikes, record_state=True).v["dense"], whole.v["dense"])
+
+
+def test_the_steps_before_the_input_arrives_are_not_reset() -> None:
+    layer = Layer("l0", (1, 1, 1), (1, 1, 1), Connection("dense", np.array([[1]])), neuron(vth=100, bias=1000))
+    program = program_of((1, 1, 1), layer, dataclasses.replace(layer, name="l1"))
+    trace = emulator.run(dataclasses.replace(program, reset_every=1), np.zeros((3, 1, 1, 1), int), record_state=True)
+    assert trace.v["l0"].ravel().tolist() == [2000, 1000, 1000]
+    assert trace.v["l1"].ravel().tolist() == [3000, 1000, 1000]
+
+
 def test_trace_has_the_readout_of_what_the_last_layer_sent() -> None:
     trace = drive(one_neuron(64, vth=63), 1, 0, 1)
     assert trace.va[:, 0].tolist() == [1.0, 0.5, 1.0]
@@ -303,6 +380,9 @@ def test_layers_that_loihi_lacks_are_refused() -> None:
     ]:
         with pytest.raises(NeuvaError, match=told):
             LoihiEmulator(program_of((1, 1, 1), dataclasses.replace(layer, **change)))
+    branch = dataclasses.replace(layer, name="m", sources=("n", "input"))
+    with pytest.raises(NeuvaError, match="layer m hears n, input, allowed n"):
+        LoihiEmulator(program_of((1, 1, 1), layer, branch))
     pooled = dataclasses.replace(layer, in_shape=(1, 2, 2), out_shape=(1, 2, 2), pool=2)
     readout = Readout(np.ones((2, 1), np.float32), np.zeros(2, np.float32), 0.5)
     program = ChipProgram("loihi2", 1000, InputEncoding((1, 2, 2), "binary"), (pooled,), readout)

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hardware.loihi import chip, emulator, place, rules
+from hardware.energy.fanout import fanout
+from hardware.loihi import axons, chip, emulator, place, rules
+from hardware.loihi.axons import Part
 from hardware.program import ChipProgram, Connection, InputEncoding, Layer, LoihiNeuron, Readout, Shape
 from hardware.rules import findings
 from neuva import NeuvaError
@@ -49,7 +51,8 @@ def test_every_number_of_a_chip_has_its_source(name: str) -> None:
     for item in dataclasses.fields(table):
         if item.name not in ("name", "sources"):
             value = getattr(table, item.name)
-            assert value is None or isinstance(value, int)
+            span = isinstance(value, tuple) and value[0] <= value[1]
+            assert value is None or isinstance(value, int) or span
             assert len(table.sources[item.name]) > 15
 
 
@@ -83,6 +86,24 @@ def test_any_conv_is_covered_once_and_fits(channels: int, side: int, groups: int
     assert all(use.load <= 1 for use in uses)
 
 
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 40), st.integers(1, 24), st.sampled_from([1, 2, 4]), st.integers(1, 3), st.booleans())
+def test_any_two_layers_are_placed_within_all_limits_or_told(
+    channels: int, side: int, groups: int, stride: int, first: bool
+) -> None:
+    before = conv("a", (2, side, side + 3), channels * groups, 1)
+    after = conv("b", before.out_shape, 16 * groups, stride, groups)
+    program = program_of(before, after, target="loihi1" if first else "loihi2")
+    placement, uses = place.place(program)
+    found = findings(dataclasses.replace(program, placement=placement), rules.RULES)
+    broken = [finding for finding in found if finding.severity == "error"]
+    assert {finding.rule for finding in broken} <= {"cores_available", "layers_fit_cores"}
+    assert not any(finding.measured == "on no core" for finding in broken)
+    assert all(use.load <= 1 for use in uses)
+    missing = {layer.name for layer in program.layers} - {part.layer for part in placement}
+    assert missing == {finding.where.split()[1] for finding in broken if finding.rule == "layers_fit_cores"}
+
+
 def test_fan_in_counts_the_inputs_that_reach_a_slice() -> None:
     """Against the emulator: spikes of the inputs one at a time, counted where they land on the slice."""
     rng = np.random.default_rng(3)
@@ -95,15 +116,85 @@ def test_fan_in_counts_the_inputs_that_reach_a_slice() -> None:
         c1, y1 = int(rng.integers(c0 + 1, 5)), int(rng.integers(y0 + 1, 4))
         u = emulator.run(program, inputs, record_state=True).u["c"][:, c0:c1, y0:y1]
         reaching = int(np.any(u != 0, axis=(1, 2, 3)).sum())
-        assert place.fan_in(layer, (4, 8, 9), (c0, c1), (y0, y1)) == reaching
+        assert axons.hearings(program)["c"].fan_in(Part(c0, c1, y0, y1)) == reaching
 
 
-def test_a_layer_no_core_can_take_is_an_error_with_the_numbers() -> None:
-    program = program_of(dense("fc", (5000, 1, 1), 8), target="loihi1")
-    with pytest.raises(
-        NeuvaError, match="layer fc: one row of one channel takes 5000 fan-in axons, loihi1 allows 4096"
-    ):
-        place.place(program)
+@pytest.mark.parametrize("kind", ["conv", "dense"])
+def test_fan_out_counts_the_slices_that_hear_each_neuron(kind: str) -> None:
+    """Against the emulator: neurons spike one at a time, and each slice of the next layer shows whether it heard."""
+    rng = np.random.default_rng(4)
+    if kind == "conv":
+        link = Connection("conv", np.full((4, 2, 2, 3), 2), (3, 2), (1, 0), (2, 1), 2)
+        second = Layer("b", (4, 8, 10), (4, 3, 4), link, neuron(4))
+    else:
+        second = dataclasses.replace(dense("b", (4, 8, 10), 12), out_shape=(4, 3, 1), neuron=neuron(4))
+    first = Layer("a", (1, 8, 10), (4, 8, 10), Connection("conv", np.full((4, 1, 1, 1), 2)), neuron(4))
+    program = program_of(first, second)
+    parts = [Part(0, 1, 0, 2), Part(0, 1, 2, 3), Part(1, 3, 0, 3), Part(3, 4, 0, 1), Part(3, 4, 1, 3)]
+    there = place.destinations(program, first, axons.hearings(program), {"a": [], "b": parts})
+    inputs = np.eye(4 * 8 * 10, dtype=np.uint8).reshape(-1, 4, 8, 10)
+    u = emulator.run(program_of(second), inputs, record_state=True).u["b"]
+    reached = np.stack([np.any(u[:, c0:c1, y0:y1] != 0, axis=(1, 2, 3)) for c0, c1, y0, y1 in parts])
+    edges = reached.sum(axis=0).reshape(4, 8, 10)
+    for _ in range(12):
+        c0, y0 = int(rng.integers(4)), int(rng.integers(8))
+        c1, y1 = int(rng.integers(c0 + 1, 5)), int(rng.integers(y0 + 1, 9))
+        assert there.fan_out(Part(c0, c1, y0, y1)) == edges[c0:c1, y0:y1].sum()
+
+
+def test_synapses_are_what_the_energy_model_counts_borders_exact() -> None:
+    link = Connection("conv", np.full((6, 2, 2, 3), 2), (3, 2), (1, 2), (2, 1), 2)
+    layer = Layer("c", (4, 8, 9), (6, 3, 6), link, neuron(6))
+    hearing = axons.hearings(program_of(layer))["c"]
+    whole = hearing.synapses(Part(0, 6, 0, 3))
+    assert whole == fanout(layer, (4, 8, 9)).sum()
+    assert whole == sum(hearing.synapses(part) for part in (Part(0, 2, 0, 3), Part(2, 6, 0, 1), Part(2, 6, 1, 3)))
+    assert whole < layer.neurons * 2 * 2 * 3  # with the borders counted in full
+
+
+def test_axons_out_split_a_layer_that_neurons_and_memory_do_not() -> None:
+    """1,024 neurons heard by 8 cores need 8,192 axons, of which a Loihi 1 core has 4,096."""
+    program = program_of(dense("a", (16, 1, 1), 1024), dense("b", (1024, 1, 1), 1024), target="loihi1")
+    _, uses = place.place(program)
+    first = [use for use in uses if use.layers == ("a",)]
+    assert [use.use["axons out"] for use in first] == [(4096, 4096)] * 2
+    assert sum(use.layers == ("b",) for use in uses) == 8
+    alone, _ = place.place(program_of(dense("a", (16, 1, 1), 1024), target="loihi1"))
+    assert len(alone) == 1
+
+
+def test_each_source_of_a_layer_has_axons_of_its_own() -> None:
+    first = conv("a", (2, 8, 8), 2, 1)
+    second = conv("b", (2, 8, 8), 2, 1)
+    both = dataclasses.replace(conv("c", (2, 8, 8), 4, 1), sources=("a", "b"))
+    program = program_of(first, second, both)
+    _, uses = place.place(program)
+    assert [use.use["axons in"][0] for use in uses] == [128, 128, 256]
+    assert [use.use["axons out"][0] for use in uses] == [256, 128, 256]  # a is heard by b and c
+
+
+@pytest.mark.parametrize(
+    ("layer", "measured"),
+    [
+        (dense("fc", (5000, 1, 1), 8), {"one neuron takes 5000 axons in"}),
+        (conv("c", (64, 40, 64), 8, 1), {"one row of one channel takes 12288 axons in"}),  # its border row: 8192
+        (
+            dense("fc", (2, 300, 300), 8),
+            {"one neuron takes 180000 axons in", "one neuron takes 180000 memory bytes"},
+        ),
+    ],
+)
+def test_a_layer_no_core_can_take_is_a_finding_for_each_resource(layer: Layer, measured: set[str]) -> None:
+    channels, height, width = layer.in_shape
+    program = program_of(conv("first", (1, height, width), channels, 1), layer, target="loihi1")
+    placement, uses = place.place(program)
+    assert layer.name not in {part.layer for part in placement}
+    assert {use.layers for use in uses} <= {("first",)}
+    placed = dataclasses.replace(program, placement=placement)
+    found = [each for each in findings(placed, rules.RULES) if each.where == f"layer {layer.name}"]
+    assert {each.measured for each in found if each.severity == "error"} == measured
+    assert {each.rule for each in found if each.severity == "error"} == {"layers_fit_cores"}
+    assert all("fewer inputs" in each.cure for each in found)
 
 
 def _placed(**changes) -> ChipProgram:
@@ -156,12 +247,19 @@ def test_each_rule_finds_its_breach_and_only_that(rule: str, program: ChipProgra
     assert found[0].cure
 
 
+def test_a_layer_left_out_of_a_placement_is_found() -> None:
+    program = network()
+    placement = tuple(part for part in place.place(program)[0] if part.layer != "c2")
+    (found,) = findings(dataclasses.replace(program, placement=placement), rules.RULES)
+    assert (found.rule, found.where, found.measured) == ("layers_fit_cores", "layer c2", "on no core")
+
+
 def test_core_resources_are_counted_over_all_slices_of_a_core() -> None:
     program = network("loihi1")
     placement, _ = place.place(program)
     crowded = tuple(dataclasses.replace(part, core=part.core // 2) for part in placement)
     found = findings(dataclasses.replace(program, placement=crowded), [rules.core_resources])
-    assert {"neurons", "axons"} <= {finding.measured.split()[-1] for finding in found}
+    assert {"neurons", "axons in"} <= {finding.measured.split(maxsplit=1)[1] for finding in found}
 
 
 def test_speck_layers_and_pooling_are_found() -> None:
@@ -172,9 +270,27 @@ def test_speck_layers_and_pooling_are_found() -> None:
     assert [finding.measured for finding in findings(program, rules.RULES)] == ["pooling by 2"]
 
 
-def test_a_drive_that_could_wrap_u_is_a_warning() -> None:
+@pytest.mark.parametrize(("du", "fewest"), [(4095, 656), (2047, 328)])
+def test_the_drive_that_could_wrap_u_is_the_least_that_does(du: int, fewest: int) -> None:
+    """2^23 / (200 << 6) = 655.4 inputs in one step, half as many a step where half of u stays; on the emulator."""
     program = program_of(dense("fc", (700, 1, 1), 2))
-    strong = dataclasses.replace(program.layers[0], connection=Connection("dense", np.full((2, 700), 200)))
-    program = dataclasses.replace(program, layers=(strong,))
-    found = findings(program, rules.RULES)
-    assert [(finding.rule, finding.severity) for finding in found] == [("drive_within_24_bits", "warning")]
+    link = Connection("dense", np.full((2, 700), 200))
+    strong = dataclasses.replace(program.layers[0], connection=link, neuron=neuron(2, du=du, vth=131071))
+    program = dataclasses.replace(program, layers=(strong,), placement=place.place(program)[0])
+    (found,) = findings(program, rules.RULES)
+    assert (found.rule, found.severity) == ("drive_within_24_bits", "warning")
+    assert f"if {fewest} of a neuron's 700 inputs" in found.measured
+    for count, wraps in ((fewest - 1, False), (fewest, True)):
+        spikes = np.zeros((60, 700, 1, 1), np.uint8)
+        spikes[:, :count] = 1
+        overflows = emulator.run(program, spikes).notes.get("overflows", {"fc": {"u_wraps": 0}})
+        assert (overflows["fc"]["u_wraps"] > 0) == wraps
+
+
+def test_a_drive_of_mixed_signs_counts_the_strongest_of_one_sign() -> None:
+    program = program_of(dense("fc", (700, 1, 1), 1))
+    weight = np.where(np.arange(700) % 2, -250, 100)[None]
+    link = Connection("dense", weight, weight_exp=1)
+    strong = dataclasses.replace(program.layers[0], connection=link)
+    (found,) = findings(dataclasses.replace(program, layers=(strong,)), [rules.drive_within_24_bits])
+    assert f"if {-(-(2**23) // (250 << 7))} of" in found.measured
