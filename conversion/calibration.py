@@ -12,20 +12,26 @@ import torch
 from conversion.quantize import Grid, scale_candidates, scale_of_grid, whole_threshold
 from snn.networks import ValenceArousalNet
 
+OUTPUT_STEPS = 10
+"""Time constant, in steps, over which spikes count as output where a network has no read-out."""
 CLIPS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)
 """Shares of the largest weight that the grid may end at: clipping a few large weights refines all others."""
+OUTLIERS = tuple(2.0**-j for j in range(12))
+"""The same where a weight is beyond the grid's end at any scale: it may be one among many small ones."""
 
 
 @dataclass(frozen=True)
 class Calibration:
     """What was chosen and what it costs.
 
-    scales: integers per unit of weight, a layer each. errors: mean squared error of the estimates against the
-    float network on the calibration clips after each layer was put on the grid.
+    scales: integers per unit of weight, a layer each. errors: mean squared error of the outputs (`outputs`) against
+    the float network on the calibration clips after each layer was put on the grid. exponents: of each layer's
+    integers, which are multiples of 2 ** exponent.
     """
 
     scales: tuple[float, ...]
     errors: tuple[float, ...]
+    exponents: tuple[int, ...]
 
 
 @torch.no_grad()
@@ -35,7 +41,7 @@ def calibrate(
     grid: Grid,
     largest: int,
     ceiling: Callable[[int], float],
-    on_layer: Callable[[str], None] | None = None,
+    exponent: Callable[[int], int] = lambda _: 0,
 ) -> Calibration:
     """Choose scales layer by layer, first to last, each given the ones before; weights on the grid keep theirs.
 
@@ -44,29 +50,63 @@ def calibrate(
         x: calibration input [T, B, C, H, W].
         grid: the chip's weight rounding; largest: its largest weight.
         ceiling: the largest scale layer k may have (so that threshold and state fit).
-        on_layer: called with each layer's name when it is done.
+        exponent: the one that holds layer k's largest weight; where it is above 0, clipping at 0 is tried as well.
     """
-    reference = net(x)
+    reference = outputs(net, x)
     trial = copy.deepcopy(net)
-    scales, errors = [], []
-    for index, (name, layer, rounded) in enumerate(zip(net.names, net.layers, trial.layers, strict=True)):
+    scales, errors, exponents = [], [], []
+    for index, (layer, rounded) in enumerate(zip(net.layers, trial.layers, strict=True)):
         weight = layer.synapse.weight.detach().numpy().astype(np.float64)
         options = _options(weight, layer.neuron.threshold, grid, largest, ceiling(index))
+        if exponent(index):
+            unit = 1 << exponent(index)
+            wide = _options(weight, layer.neuron.threshold, _in_units(grid, unit), largest * unit, ceiling(index))
+            clipped = _options(weight, layer.neuron.threshold, grid, largest, ceiling(index), OUTLIERS)
+            options = [(scale, exponent(index)) for scale, _ in wide] + clipped
         costs = []
-        for scale in options:
-            rounded.synapse.weight.copy_(torch.as_tensor(grid(weight, scale) / scale))
-            costs.append(float((trial(x) - reference).square().mean()))
-        best = int(np.argmin(costs))
-        rounded.synapse.weight.copy_(torch.as_tensor(grid(weight, options[best]) / options[best]))
-        scales.append(options[best])
-        errors.append(costs[best])
-        if on_layer:
-            on_layer(name)
-    return Calibration(tuple(scales), tuple(errors))
+        for scale, power in options:
+            rounded.synapse.weight.copy_(_as_rounded(grid, weight, scale, power))
+            costs.append(float((outputs(trial, x) - reference).square().mean()))
+        scale, power = options[int(np.argmin(costs))]
+        rounded.synapse.weight.copy_(_as_rounded(grid, weight, scale, power))
+        scales.append(scale)
+        errors.append(min(costs))
+        exponents.append(power)
+    return Calibration(tuple(scales), tuple(errors), tuple(exponents))
 
 
-def _options(weight: np.ndarray, threshold: float, grid: Grid, largest: int, ceiling: float) -> list[float]:
+def _as_rounded(grid: Grid, weight: np.ndarray, scale: float, power: int) -> torch.Tensor:
+    return torch.as_tensor(_in_units(grid, 1 << power)(weight, scale) / scale)
+
+
+def _in_units(grid: Grid, unit: int) -> Grid:
+    return lambda weight, scale: grid(weight, scale / unit) * unit
+
+
+def outputs(net: ValenceArousalNet, x: torch.Tensor) -> torch.Tensor:
+    """What a network is judged by: its outputs, or, without a read-out, the sent spikes' traces [T, B, N].
+
+    r[t] = (1 - 1 / k) r[t-1] + s[t] / k, k = `OUTPUT_STEPS`: a spike that comes a step later costs less than none.
+    """
+    out = net(x)
+    if net.readout is not None:
+        return out
+    trace, traces = torch.zeros_like(out[0]), []
+    for sent in out.unbind(0):
+        trace = trace + (sent - trace) / OUTPUT_STEPS
+        traces.append(trace)
+    return torch.stack(traces)
+
+
+def _options(
+    weight: np.ndarray,
+    threshold: float,
+    grid: Grid,
+    largest: int,
+    ceiling: float,
+    clips: tuple[float, ...] = CLIPS,
+) -> list[tuple[float, int]]:
     kept = scale_of_grid(weight, threshold, grid, largest, ceiling)
     if kept is not None:  # trained on the grid: any other scale would round again
-        return [kept]
-    return [whole_threshold(scale, threshold, ceiling) for scale in scale_candidates(weight, largest, CLIPS)]
+        return [(kept, 0)]
+    return [(whole_threshold(scale, threshold, ceiling), 0) for scale in scale_candidates(weight, largest, clips)]

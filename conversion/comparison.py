@@ -12,7 +12,8 @@ import numpy as np
 class ClipRun:
     """One clip at one level of the certificate.
 
-    spikes: counts [T, C, H, W] per layer. va: estimates [N, 2].
+    spikes: counts [T, C, H, W] per layer. va: the read-out's outputs [N, K], valence and arousal or others; K = 0
+    without a read-out.
     """
 
     spikes: dict[str, np.ndarray]
@@ -92,7 +93,7 @@ class Comparison:
 
     def to_dict(self) -> dict[str, Any]:
         """The figures, JSON-serialisable; a first difference is given as the step in the first clip that differs."""
-        differences = np.concatenate(self._differences) if self._differences else np.zeros((1, 2))
+        differences = np.concatenate([each.ravel() for each in self._differences]) if self._differences else np.zeros(1)
         return {
             "from": self.left,
             "to": self.right,
@@ -109,10 +110,9 @@ class Comparison:
                 }
                 for name, sums in self._layers.items()
             ],
-            "output": {
-                "largest_difference": self._largest,
-                "mean_difference": float(differences.mean()),
-            },
+            "output": None
+            if not differences.size
+            else {"largest_difference": self._largest, "mean_difference": float(differences.mean())},
             "must_be_equal": self.must_be_equal,
             "ok": self.ok,
         }

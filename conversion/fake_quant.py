@@ -22,15 +22,17 @@ def fake_quantised_spikes(program: ChipProgram, x: torch.Tensor) -> dict[str, to
     when the first input arrives; those steps are run and left out of the result.
     """
     spikes: dict[str, torch.Tensor] = {}
-    sent, steps = x.double(), len(x)
+    sent, steps, before = {"input": x.double()}, len(x), "input"
     for layer in program.layers:
+        first, *more = layer.sources or (before,)
+        heard = sum((sent[name] for name in more), sent[first])
         if isinstance(layer.neuron, LoihiNeuron):
-            sent = torch.cat([torch.zeros_like(sent[:1]), sent])
-            fired = _loihi(layer.neuron, _current(layer, sent))
+            heard = torch.cat([torch.zeros_like(heard[:1]), heard])
+            fired = _loihi(layer.neuron, _current(layer, heard), _kept(program.reset_every, len(heard), steps))
         else:
-            fired = _speck(layer.neuron, _current(layer, sent))
+            fired = _speck(layer.neuron, _current(layer, heard), _kept(program.reset_every, len(heard), steps))
         spikes[layer.name] = fired[-steps:]
-        sent = _pool(layer, fired)
+        sent[layer.name], before = _pool(layer, fired), layer.name
     return spikes
 
 
@@ -61,11 +63,18 @@ def _current(layer: Layer, sent: torch.Tensor) -> torch.Tensor:
     return torch.floor(total * 2.0**link.weight_exp).reshape(*sent.shape[:2], *layer.out_shape)
 
 
-def _loihi(neuron: LoihiNeuron, current: torch.Tensor) -> torch.Tensor:
+def _kept(reset_every: int, run: int, steps: int) -> list[int]:
+    """Per step that is run, 0 where the state is reset before it and 1 where it is kept; the last `steps` answer."""
+    first = run - steps
+    return [0 if reset_every and step > first and (step - first) % reset_every == 0 else 1 for step in range(run)]
+
+
+def _loihi(neuron: LoihiNeuron, current: torch.Tensor, kept: list[int]) -> torch.Tensor:
     bias = torch.as_tensor(neuron.bias, dtype=torch.float64).view(-1, 1, 1)
     u = v = torch.zeros_like(current[0])
     spikes = []
-    for a_in in current.unbind(0):
+    for a_in, keep in zip(current.unbind(0), kept, strict=True):
+        u, v = u * keep, v * keep
         u = torch.trunc(u * (4095 - neuron.du) / 4096) + a_in * 64
         u = WRAP - torch.remainder(WRAP - u, 2 * WRAP)  # into (-2^23, 2^23], as Lava wraps
         v = torch.trunc(v * (4096 - neuron.dv) / 4096) + u + bias
@@ -76,12 +85,12 @@ def _loihi(neuron: LoihiNeuron, current: torch.Tensor) -> torch.Tensor:
     return torch.stack(spikes)
 
 
-def _speck(neuron: SpeckNeuron, current: torch.Tensor) -> torch.Tensor:
+def _speck(neuron: SpeckNeuron, current: torch.Tensor, kept: list[int]) -> torch.Tensor:
     bias = torch.as_tensor(neuron.bias, dtype=torch.float64).view(-1, 1, 1)
     v = torch.zeros_like(current[0])
     spikes = []
-    for a_in in current.unbind(0):
-        v = v + a_in + bias
+    for a_in, keep in zip(current.unbind(0), kept, strict=True):
+        v = v * keep + a_in + bias
         s = torch.floor(v / neuron.threshold).clamp(min=0)
         v = v - s * neuron.threshold if neuron.reset == "subtract" else v * (s == 0)
         v = v.clamp(min=neuron.low)

@@ -19,12 +19,13 @@ from snn.networks import ValenceArousalNet
 
 def population_shapes(net: ValenceArousalNet) -> list[tuple[Shape, Shape]]:
     """(in_shape, out_shape) of each layer, before pooling."""
-    shapes, x = [], torch.zeros(1, 1, *net.spec.input_shape)
+    shapes, sent = [], {"input": torch.zeros(1, 1, *net.spec.input_shape)}
     with torch.no_grad():
-        for layer in net.layers:
-            current = layer.current(x)
-            shapes.append((_shape(x), _shape(current)))
-            x = layer.send(current)
+        for index, (name, layer) in enumerate(zip(net.names, net.layers, strict=True)):
+            heard = net.heard(index, sent)
+            current = layer.current(heard)
+            shapes.append((_shape(heard), _shape(current)))
+            sent[name] = layer.send(current)
     return shapes
 
 
@@ -49,19 +50,24 @@ def input_encoding(net: ValenceArousalNet) -> InputEncoding:
     return InputEncoding(net.spec.input_shape, net.spec.encoding)
 
 
-def readout(net: ValenceArousalNet) -> Readout:
-    """The host's map, as trained."""
+def readout(net: ValenceArousalNet) -> Readout | None:
+    """The host's map, as trained; None where the last layer's spikes are the result."""
+    if net.readout is None or net.spec.outputs is None:
+        return None
     return Readout(
         weight=net.readout.map.weight.detach().numpy().copy(),
         offset=net.readout.map.bias.detach().numpy().copy(),
         decay=float(net.readout.decay.detach()),
         every=net.spec.every,
+        names=net.spec.outputs,
     )
 
 
 def network_hash(net: ValenceArousalNet) -> str:
     """SHA-256 over the specification and all weights."""
     digest = hashlib.sha256(repr(net.spec).encode())
+    if any(layer.sources for layer in net.spec.layers):
+        digest.update(repr(net.spec.sources).encode())
     for name, value in sorted(net.state_dict().items()):
         digest.update(name.encode())
         digest.update(value.detach().contiguous().numpy().tobytes())

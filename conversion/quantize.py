@@ -11,6 +11,8 @@ DECAY_ONE = 4096
 LOIHI_WEIGHT_MAX, LOIHI_WEIGHT_MIN = 254, -256
 LOIHI_THRESHOLD_MAX = 131_071
 LOIHI_SHIFT = 6
+LOIHI_EXP_MAX = 7
+LOIHI_BIAS_MAX = 4095 << 7
 SPECK_WEIGHT_MAX, SPECK_WEIGHT_MIN = 127, -128
 SPECK_STATE_MAX, SPECK_STATE_MIN = 32_767, -32_768
 
@@ -18,6 +20,12 @@ SPECK_STATE_MAX, SPECK_STATE_MIN = 32_767, -32_768
 def loihi_weight(weight: np.ndarray, scale: float) -> np.ndarray:
     """Weights on Loihi's mixed-sign 8-bit grid: the nearest even integer to weight * scale, within -256..254."""
     return np.clip(2 * np.rint(weight * scale / 2), LOIHI_WEIGHT_MIN, LOIHI_WEIGHT_MAX).astype(np.int32)
+
+
+def loihi_exponent(weight: np.ndarray, threshold: float) -> int:
+    """The least weight exponent, 0 or more, at which the largest weight fits where the threshold's mantissa is 1."""
+    ratio = (1 - FLOAT32) * float(np.max(np.abs(weight), initial=0)) / threshold
+    return max(0, int(np.ceil(np.log2(ratio / -LOIHI_WEIGHT_MIN)))) if ratio else 0
 
 
 def loihi_du(alpha: float) -> int:
@@ -47,6 +55,16 @@ def loihi_bias(bias: np.ndarray, scale: float) -> tuple[np.ndarray, int]:
     exponent = next((e for e in range(8) if largest <= 4095 << e), 7)
     mantissa = np.clip(np.rint(wanted / (1 << exponent)), -4096, 4095).astype(np.int32)
     return mantissa << exponent, exponent
+
+
+def loihi_vth(whole: int, du: int, dv: int, bias: np.ndarray) -> int:
+    """The threshold's mantissa for neurons that fire from `whole` on: the chip fires above vth << 6, not at it.
+
+    Where nothing decays and each bias is a multiple of 64, so is v, and above whole - 1 is from whole on. Elsewhere v
+    has all its bits, and only a tie is lost.
+    """
+    exact = du == DECAY_ONE - 1 and dv == 0 and not np.any(bias % (1 << LOIHI_SHIFT))
+    return whole - 1 if exact else whole
 
 
 def speck_weight(weight: np.ndarray, scale: float) -> np.ndarray:

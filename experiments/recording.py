@@ -1,4 +1,8 @@
-"""From any recording to what a program takes: the face found, cut out and scaled, in steps of dt."""
+"""From any recording to what a program takes, in steps of dt.
+
+For valence and arousal the face is found and cut out, else it is the whole picture; both are scaled to the program's
+input. Input spikes are taken as they are.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,9 @@ from datasets.files.hdf5 import is_store
 from datasets.representations import to_steps
 from datasets.store import EventStore
 from experiments.clips import crop_face
-from hardware.program import ChipProgram
+from hardware.camera import Camera
+from hardware.program import AFFECT, ChipProgram, Shape
+from hardware.speck.camera import seen
 from neuva import NeuvaError
 
 LONGEST_US = 600_000_000
@@ -28,14 +34,14 @@ VIDEOS = {".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg"}
 
 @dataclass(frozen=True)
 class Recording:
-    """A recording's events, and where the face is.
+    """A recording's events, and where the face is (None: the whole picture).
 
     found: times (us) at which a face was found in a video's frames; None where no frames were looked through.
     """
 
     name: str
     events: Events
-    face: BoxTrack
+    face: BoxTrack | None
     start_us: int
     end_us: int
     found: np.ndarray | None = None
@@ -49,14 +55,19 @@ class Recording:
 
 @dataclass(frozen=True)
 class Input:
-    """What a program is given: events of the face at the network's size (t since start_us) and counts per step."""
+    """What a program is given: events (None where there are only steps) and counts per step.
 
-    events: Events
+    events: at the network's size; the sensor's own where the program has a camera layer.
+    """
+
+    events: Events | None
     x: np.ndarray
     start_us: int
 
     def since_start(self, dt_us: int) -> np.ndarray:
         """The events of all steps of `dt_us`, structured, t since start_us."""
+        if self.events is None:
+            raise TypeError("an input of steps has no events")
         events = self.events.between(self.start_us, self.start_us + len(self.x) * dt_us).array.copy()
         events["t"] -= self.start_us
         return events
@@ -89,7 +100,7 @@ def open_recording(
 
 
 def clip_recording(store: EventStore, index: int) -> Recording:
-    """A clip of a store from its start to its end, whatever labels it has.
+    """A clip of a store from its start to its end; one with labels as it is evaluated: to the last, by its own box.
 
     Raises:
         NeuvaError: if it holds no events.
@@ -98,11 +109,14 @@ def clip_recording(store: EventStore, index: int) -> Recording:
     if not len(sample.events):
         raise NeuvaError(f"{store.path}: clip {name} holds no events: there is nothing to run")
     start = int(sample.meta.get("start_us", sample.events.t0))
-    end = int(sample.meta.get("end_us", sample.events.t1 + 1))
     _require_span(store.path, start, sample.events.t1)
     face = track_of(sample.meta)
     found = face.times if face is not None and "frames_with_face" in sample.meta else None
-    return Recording(name, sample.events, face or track_activity(sample.events), start, end, found)
+    if len(sample.label_times):
+        end = int(sample.label_times[-1])
+    else:
+        end, face = int(sample.meta.get("end_us", sample.events.t1 + 1)), face or track_activity(sample.events)
+    return Recording(name, sample.events, face, start, end, found)
 
 
 def _index(store: EventStore, clip: str | None) -> int:
@@ -125,14 +139,28 @@ def _require_span(path: Path, start_us: int, end_us: int) -> None:
         )
 
 
+def gives_affect(program: ChipProgram) -> bool:
+    """Whether valence and arousal are what a program gives: then it is shown a face, else the whole picture."""
+    return program.readout is not None and program.readout.names == AFFECT
+
+
 def prepare(recording: Recording, program: ChipProgram) -> Input:
-    """Cut the face out, scale it to the program's input and cut time into whole estimates.
+    """Cut the face out (or take the whole picture), scale it to the program's input and cut time into whole estimates.
+
+    A program with a camera layer is given the sensor's events as they are, and in steps what that layer makes of them.
 
     Raises:
-        NeuvaError: if the recording is shorter than one estimate.
+        NeuvaError: if the recording is shorter than one estimate, or the program's input is none of events.
     """
-    events = recording.events
-    face = crop_face(events, recording.face, program.input.shape)
+    if program.camera is None and program.input.shape[0] != 2:
+        raise NeuvaError(
+            f"{recording.name}: events have 2 channels (OFF, ON), the program's input {program.input.shape} has "
+            f"{program.input.shape[0]}: give input spikes [T, C, H, W] as .npy or .npz"
+        )
+    if program.camera is None:
+        events = crop_face(recording.events, recording.face if gives_affect(program) else None, program.input.shape)
+    else:
+        events = recording.events
     period = program.dt_us * program.every
     estimates = (recording.end_us - recording.start_us) // period
     if estimates < 1:
@@ -141,5 +169,70 @@ def prepare(recording: Recording, program: ChipProgram) -> Input:
             f"estimate, {period / 1000:g} ms"
         )
     steps = estimates * program.every
-    x = to_steps(face, program.dt_us, steps, recording.start_us, program.input.kind)
-    return Input(face, x, recording.start_us)
+    through = events if program.camera is None else _through(recording, program.camera, program.input.shape)
+    x = to_steps(through, program.dt_us, steps, recording.start_us, program.input.kind)
+    return Input(events, x[:, : program.input.shape[0]], recording.start_us)
+
+
+def _through(recording: Recording, camera: Camera, shape: Shape) -> Events:
+    """What the chip's camera layer makes of the sensor's own events.
+
+    Raises:
+        NeuvaError: if the recording is of another sensor.
+    """
+    if recording.events.sensor_size != camera.size:
+        (width, height), (x, y) = recording.events.sensor_size, camera.size
+        raise NeuvaError(
+            f"{recording.name}: its sensor has {width}x{height} pixels, the program's camera layer {x}x{y}: convert "
+            f'with --camera "size: [{width}, {height}]", or without --camera'
+        )
+    return Events(seen(camera, recording.events.array), (shape[2], shape[1]))
+
+
+def open_input(
+    path: Path,
+    program: ChipProgram,
+    clip: str | None = None,
+    sensor_size: tuple[int, int] | None = None,
+    repair: bool = False,
+) -> tuple[Recording, Input]:
+    """A recording as `open_recording` has it, or input spikes as `read_steps` has them, and what the program is given.
+
+    Raises:
+        NeuvaError: as those and `prepare`.
+    """
+    x = read_steps(path, clip)
+    if x is None:
+        recording = open_recording(path, clip, sensor_size, repair)
+        return recording, prepare(recording, program)
+    if len(x) < program.every:
+        raise NeuvaError(f"{path}: {len(x)} steps are shorter than one estimate, {program.every} steps")
+    _, height, width = program.input.shape
+    return Recording(path.stem, Events.empty((width, height)), None, 0, len(x) * program.dt_us), Input(None, x, 0)
+
+
+def read_steps(path: Path, clip: str | None = None) -> np.ndarray | None:
+    """Input spikes [T, C, H, W] of an .npy file, or of an .npz file's only array; None if it holds no such thing.
+
+    Of several clips [T, clips, C, H, W] it is the one of the number `clip` (default: the first). Which integers suit a
+    program, whoever runs it says.
+
+    Raises:
+        NeuvaError: if there is no such clip.
+    """
+    if path.suffix not in (".npy", ".npz"):
+        return None
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        if path.suffix == ".npz":
+            with loaded as file:
+                loaded = file[file.files[0]] if len(file.files) == 1 else np.empty(0)
+    except Exception:  # whatever is wrong with it, the readers of event files say it
+        return None
+    if loaded.ndim not in (4, 5):
+        return None
+    clips = loaded if loaded.ndim == 5 else loaded[:, None]
+    if clip is not None and clip not in map(str, range(clips.shape[1])):
+        raise NeuvaError(f"{path}: no clip {clip}: it has 0 to {clips.shape[1] - 1}")
+    x = clips[:, int(clip or 0)]
+    return x.astype(np.uint8) if x.dtype == bool else x

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import h5py
 import numpy as np
 
+from hardware.camera import Camera
 from hardware.region import Region
 from neuva import NeuvaError, atomic_path
 
@@ -170,6 +171,7 @@ class ChipProgram:
     readout: None where the last layer's spikes are the result.
     reset_every: steps after which the state of all neurons is set to zero, counted in each layer from the step that
         answers the input's first; 0: never.
+    camera: what becomes of a sensor's events before they are the input; None: events come as the input takes them.
     placement: which slice of which layer is on which core (empty before placing).
     region: where the label lies around an estimate, None before it is calibrated on the emulator's estimates.
     provenance: hashes, versions, how it was made (JSON-serialisable).
@@ -187,6 +189,7 @@ class ChipProgram:
     provenance: dict[str, Any] = field(default_factory=dict)
     region: Region | None = None
     reset_every: int = 0
+    camera: Camera | None = None
 
     def __post_init__(self) -> None:
         for name, value, allowed in (
@@ -201,6 +204,8 @@ class ChipProgram:
                 f"a program needs layers and a step; it has {len(self.layers)} layers, dt {self.dt_us} us, "
                 f"a reset every {self.reset_every} steps"
             )
+        if self.camera is not None and self.camera.shape != self.input.shape:
+            raise NeuvaError(f"the camera sends {self.camera.shape} but the program takes {self.input.shape}")
         self._check_shapes()
         if self.readout is not None:
             self._check_readout(self.readout)
@@ -237,6 +242,12 @@ class ChipProgram:
             raise NeuvaError(f"read-out takes {readout.weight.shape[1]} spikes but is given {given}")
 
     @property
+    def sources(self) -> list[tuple[str, ...]]:
+        """Names of what each layer hears: layers before it, or "input"."""
+        before = ["input", *(layer.name for layer in self.layers)]
+        return [layer.sources or (name,) for layer, name in zip(self.layers, before, strict=False)]
+
+    @property
     def every(self) -> int:
         """Steps between results: an estimate each; without a read-out every step has one."""
         return 1 if self.readout is None else self.readout.every
@@ -247,8 +258,10 @@ class ChipProgram:
         return "loihi" if self.target.startswith("loihi") else "speck"
 
     def sha256(self) -> str:
-        """Hash of all that is computed: input, layers, constants, read-out and dt; not of placement and the like."""
+        """Hash of all that is computed: camera, input, layers, constants, read-out, dt; not of placement, say."""
         digest = hashlib.sha256(repr((self.target, self.dt_us, self.input, self.reset_every)).encode())
+        if self.camera is not None:
+            digest.update(repr(self.camera).encode())
         for layer in self.layers:
             for part in (layer, layer.connection, layer.neuron):
                 _update(digest, vars(part))
@@ -270,6 +283,7 @@ class ChipProgram:
             for index, layer in enumerate(self.layers):
                 _save_layer(file.create_group(f"layers/{index:02d}"), layer)
             file.attrs["reset_every"] = self.reset_every
+            file.attrs["camera"] = json.dumps(vars(self.camera) if self.camera else None)
             if self.readout is not None:
                 _save_readout(file.create_group("readout"), self.readout)
 
@@ -301,6 +315,7 @@ class ChipProgram:
     def _read(cls, file: h5py.File) -> ChipProgram:
         encoding = json.loads(file.attrs["input"])
         region = json.loads(file.attrs.get("region", "null"))
+        camera = json.loads(file.attrs.get("camera", "null"))
         return cls(
             target=str(file.attrs["target"]),
             dt_us=int(file.attrs["dt_us"]),
@@ -311,6 +326,7 @@ class ChipProgram:
             provenance=json.loads(file.attrs["provenance"]),
             region=Region.from_dict(region) if region else None,
             reset_every=int(file.attrs.get("reset_every", 0)),
+            camera=Camera.from_dict(camera) if camera else None,
         )
 
 

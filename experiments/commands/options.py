@@ -16,6 +16,7 @@ from rich.text import Text
 from neuva import NeuvaError
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
+Program = Annotated[Path, typer.Argument(help="Chip program (.h5) made by `neuva convert`.")]
 
 console = Console(highlight=False)
 progress_console = Console(stderr=True, highlight=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -102,6 +104,34 @@ def test_u_wraps_at_its_edges_as_on_the_emulator(a_in: int) -> None:
     x = np.full((1, 1, 1, 1), abs(a_in) // 2)
     ours = devices.run(program, x, "emulator").spikes["dense1"].total
     assert ours == int(fake_quantised_spikes(program, torch.as_tensor(x)[:, None])["dense1"].sum())
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("bias", [False, True])
+def test_a_network_that_the_chip_holds_exactly_loses_no_spike(seed: int, bias: bool) -> None:
+    """Eighths and a threshold of 1 without leak: every other spike is a tie, v at the threshold and not above it."""
+    rng = torch.Generator().manual_seed(seed)
+    layers = (LayerSpec("conv", 6, Neuron(), (3, 3), bias=bias), LayerSpec("dense", 8, Neuron(), bias=bias))
+    net = ValenceArousalNet(NetworkSpec("any", layers, (2, 7, 7), outputs=None)).eval()
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.copy_(torch.randint(-3, 5, parameter.shape, generator=rng) / 8)
+        if bias:
+            net.layers[0].synapse.bias.fill_(1 / 8)
+            net.layers[1].synapse.bias.zero_()
+    x = (torch.rand(80, 1, 2, 7, 7, generator=rng) < 0.2).float()
+    program = loihi.lower(net, "loihi2", x)
+    recording = Recording()
+    with torch.no_grad():
+        net(torch.cat([torch.zeros_like(x[:1]), x]), recording)  # the chip has had a step of bias when the input arrives
+    chip = devices.run(program, x[:, 0].numpy().astype(np.uint8), "emulator").spikes
+    above = [replace(layer, neuron=replace(layer.neuron, vth=layer.neuron.vth + 1)) for layer in program.layers]
+    wrong = fake_quantised_spikes(replace(program, layers=tuple(above)), x)
+    for name, spikes_of in recording.spikes.items():
+        fired = spikes_of[1:]
+        assert fired.sum() > 50
+        assert np.array_equal(chip[name].dense(80, program.dt_us), fired[:, 0].numpy())
+        assert not torch.equal(wrong[name].float(), fired)
 
 
 def test_a_wrong_decay_would_be_noticed() -> None:
