@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from experiments.commands import bench, chip, data, demo, events, ladder, simulate, train
+from experiments.commands import bench, chip, data, demo, energy, events, ladder, simulate, stress, train
 from neuva import NeuvaError, __version__
 
 UsageError: Any = typer.BadParameter.__base__  # of the Click that this Typer carries
@@ -37,7 +37,8 @@ app.command()(chip.convert)
 app.command()(chip.check)
 app.command()(chip.run)
 app.command()(chip.verify)
-app.command()(chip.energy)
+app.command()(energy.energy)
+app.command()(stress.stress)
 app.command()(bench.bench)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from conversion import fidelity
-from conversion.graph import save_nir
+from conversion.nir_export import save_nir
 from datasets.making import make_store
 from datasets.synthetic import faces
 from experiments import pipeline

@@ -10,6 +10,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from hardware.power import Power
 from hardware.program import Readout, Shape
 from neuva import NeuvaError, atomic_path
 
@@ -79,7 +80,8 @@ class Trace:
     spikes: per layer name, with "input" for what went in; delay taken out alike, so step k of each
     layer answers step k of the input.
     u, v: optional int32 [T, C, H, W] per layer, delay taken out.
-    counts: per core; duration_us: length of the run; notes: overflows, drops and the like.
+    counts: per core; duration_us: length of the run; notes: overflows, drops and the like, and what was run
+    (`hardware.origin`). power: what a board drew, None where nobody measured it.
     """
 
     target: str
@@ -94,6 +96,7 @@ class Trace:
     u: dict[str, np.ndarray] = field(default_factory=dict)
     v: dict[str, np.ndarray] = field(default_factory=dict)
     notes: dict[str, Any] = field(default_factory=dict)
+    power: Power | None = None
 
     def save(self, path: str | Path) -> None:
         """Write as HDF5 under a temporary name, then rename."""
@@ -112,6 +115,8 @@ class Trace:
             for key in ("u", "v"):
                 for name, values in getattr(self, key).items():
                     file.create_dataset(f"{key}/{name}", data=values, compression="gzip")
+            if self.power is not None:
+                self.power.save(file.create_group("power"))
 
     @classmethod
     def load(cls, path: str | Path) -> Trace:
@@ -137,6 +142,7 @@ class Trace:
                     u={name: values[()] for name, values in file.get("u", {}).items()},
                     v={name: values[()] for name, values in file.get("v", {}).items()},
                     notes=json.loads(file.attrs["notes"]),
+                    power=Power.load(file["power"]) if "power" in file else None,
                 )
         except Exception as error:  # a damaged file makes h5py raise almost anything
             if str(error).startswith(str(path)):

@@ -13,10 +13,9 @@ from neuva import NeuvaError
 
 def received(program: ChipProgram) -> Iterator[tuple[Layer, Shape]]:
     """Each layer with the shape (C, H, W) of the spikes that reach it."""
-    shape = program.input.shape
-    for layer in program.layers:
-        yield layer, shape
-        shape = layer.sent_shape
+    sent = {"input": program.input.shape} | {layer.name: layer.sent_shape for layer in program.layers}
+    for layer, names in zip(program.layers, program.sources, strict=True):
+        yield layer, sent[names[0]]
 
 
 def steps_of(trace: Trace) -> int:
@@ -71,17 +70,22 @@ def arrivals(trace: Trace, program: ChipProgram, index: int) -> np.ndarray:
     On Speck each spike of a count is an event of its own; on Loihi a count is the payload of one spike.
 
     Raises:
-        NeuvaError: if the trace lacks the spikes of the layer before, or they have another shape than the program's.
+        NeuvaError: if the trace lacks the spikes of a layer it hears, or they have another shape than the program's.
     """
-    before = program.layers[index - 1] if index else None
-    name, shape = (before.name, before.out_shape) if before else ("input", program.input.shape)
+    layers = {layer.name: layer for layer in program.layers}
+    return np.sum([_sent(trace, program, name, layers.get(name)) for name in program.sources[index]], axis=0)
+
+
+def _sent(trace: Trace, program: ChipProgram, name: str, layer: Layer | None) -> np.ndarray:
+    """Spikes that a source, a layer or the input (None), sent on in a run."""
+    shape = layer.out_shape if layer else program.input.shape
     spikes = trace.spikes.get(name)
     if spikes is None or spikes.shape != shape:
         measured = "none" if spikes is None else f"shape {spikes.shape}"
         raise NeuvaError(f"spikes of {name} in the trace: {measured}, allowed {shape}: run this program again")
     each = spikes.count if program.family == "speck" else None
     total = np.bincount(spikes.neuron, each, int(np.prod(shape))).astype(np.int64).reshape(shape)
-    return _pooled(total, before.pool) if before else total
+    return _pooled(total, layer.pool) if layer else total
 
 
 def _pooled(total: np.ndarray, pool: int) -> np.ndarray:

@@ -54,9 +54,7 @@ class Interval:
 
     def text(self, unit: str) -> str:
         """As "typical (low to high) unit", three digits, with the prefix that suits: "1.27 (0.63 to 6.3) uJ"."""
-        size = self.typical or self.high
-        power = 3 * math.floor(math.log10(size) / 3) if size else 0
-        power = min(max(power, min(PREFIXES)), max(PREFIXES))
+        power = _power_of_ten(self.typical or self.high)
         low, typical, high = (_digits(value / 10.0**power) for value in (self.low, self.typical, self.high))
         return f"{typical} ({low} to {high}) {PREFIXES[power]}{unit}"
 
@@ -66,6 +64,17 @@ class Interval:
 
 
 ZERO = Interval.exact(0.0)
+
+
+def amount(value: float, unit: str) -> str:
+    """A quantity that is known, as "1.27 uJ"."""
+    power = _power_of_ten(abs(value))
+    return f"{_digits(value / 10.0**power)} {PREFIXES[power]}{unit}"
+
+
+def _power_of_ten(size: float) -> int:
+    power = 3 * math.floor(math.log10(size) / 3) if size else 0
+    return min(max(power, min(PREFIXES)), max(PREFIXES))
 
 
 def _digits(value: float) -> str:

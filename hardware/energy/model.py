@@ -53,6 +53,7 @@ def energy(traces: Trace | Iterable[Trace], program: ChipProgram, table: EnergyT
         published_power={name: figure.interval for name, figure in table.published.items()},
         notes=table.notes,
         sources=table.sources(),
+        measured=_measured(runs, table),
     )
 
 
@@ -74,6 +75,17 @@ def check_trace(trace: Trace, program: ChipProgram) -> None:
             f"the trace is of layers {', '.join(sorted(counted))} on {trace.target}, the program has "
             f"{', '.join(sorted(there))} on {program.target}: give the program that was run"
         )
+
+
+def _measured(runs: list[Trace], table: EnergyTable) -> dict[str, float]:
+    """Joules by rail over all runs, with the sum of the processor's rails; nothing if a run was not measured."""
+    total: dict[str, float] = {}
+    for trace in runs:
+        if trace.power is None:
+            return {}
+        for rail, joules in trace.power.joules(trace.duration_us).items():
+            total[rail] = total.get(rail, 0.0) + joules
+    return total | {"processor": sum(total[rail] for rail in table.static)}
 
 
 def _parts(runs: list[Trace], program: ChipProgram, table: EnergyTable) -> Iterator[Part]:

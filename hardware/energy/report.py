@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from hardware.energy.interval import ZERO, Interval
+from hardware.energy.interval import ZERO, Interval, amount
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,8 @@ class EnergyReport:
     static_power: of the processor, watts; None if no figure is published, and then left out of every total.
     beside_power: static power of parts beside the processor, watts, never in a total.
     published_power: total power of other networks on the chip, watts, for orientation.
+    measured: joules of all runs by a board's supply rail, and as "processor" the sum of the rails that the static
+    power is of: what compares to the model's total. Empty where not all runs were measured.
     """
 
     target: str
@@ -69,6 +71,7 @@ class EnergyReport:
     published_power: dict[str, Interval]
     notes: tuple[str, ...]
     sources: list[dict[str, Any]]
+    measured: dict[str, float] = field(default_factory=dict)
 
     @property
     def dynamic(self) -> Split:
@@ -85,6 +88,16 @@ class EnergyReport:
     def per_second(self) -> dict[str, Interval]:
         """Watts, of the same kinds."""
         return _with_static(self.dynamic / self.seconds, self.static_power)
+
+    @property
+    def measured_per_inference(self) -> dict[str, float]:
+        """Joules an estimate, of the same rails as `measured`."""
+        return {rail: joules / self.inferences for rail, joules in self.measured.items()}
+
+    @property
+    def measured_per_second(self) -> dict[str, float]:
+        """Watts, of the same rails as `measured`."""
+        return {rail: joules / self.seconds for rail, joules in self.measured.items()}
 
     @property
     def by_layer(self) -> dict[str, Split]:
@@ -112,6 +125,8 @@ class EnergyReport:
             "seconds": self.seconds,
             "per_inference_J": {kind: value.to_dict() for kind, value in self.per_inference.items()},
             "per_second_W": {kind: value.to_dict() for kind, value in self.per_second.items()},
+            "measured_per_inference_J": self.measured_per_inference,
+            "measured_per_second_W": self.measured_per_second,
             "by_layer_J": {name: split.to_dict() for name, split in self.by_layer.items()},
             "by_core_J": {str(core): split.to_dict() for core, split in self.by_core.items()},
             "busiest_core": self.busiest_core,
@@ -132,6 +147,9 @@ class EnergyReport:
         watts = self.per_second
         for kind, joules in self.per_inference.items():
             lines.append(f"  {kind:8s} {joules.text('J')} an inference, {watts[kind].text('W')}")
+        for rail, measured in self.measured_per_inference.items():
+            power = amount(self.measured_per_second[rail], "W")
+            lines.append(f"  measured {rail} {amount(measured, 'J')} an inference, {power}")
         if self.static_power is None:
             lines.append("  static   unknown, left out")
         lines.extend(f"  beside   {name} {power.text('W')}, not counted" for name, power in self.beside_power.items())

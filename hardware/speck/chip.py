@@ -40,7 +40,9 @@ class Chip:
     weight_bits: int
     bias_bits: int
     state_bits: int
+    destinations: int
     readout_classes: int
+    readout_spacing: int
 
 
 @lru_cache

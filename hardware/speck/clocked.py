@@ -7,7 +7,10 @@ What that simulation does (sinabs 3.1.3), layer after layer, in the same step an
    v > 0 (truncated, so never a negative count), as stand-in for the many spikes an unclocked neuron sends in a step;
 3. `MembraneSubtract` takes that many thresholds off v; `MembraneReset` sets v to 0 where there was a spike;
 4. v = max(v, min_v_mem), after the reset and once a step, whatever the order of the spikes within it;
-5. the sum of the spikes over windows of pool x pool goes on; rows and columns beyond the last whole window are lost.
+5. the sum of the spikes over windows of pool x pool goes on; rows and columns beyond the last whole window are lost;
+6. a layer with several sources receives the sum of their counts.
+
+With `reset_every`, all states are set to zero before the steps it divides.
 
 Neither there nor here is v cut to the chip's 16 bits: the chip spikes while a step's events arrive and never holds
 the step's sum. Where the sum would not fit it is counted, for the clocked picture says little about the chip there.
@@ -22,7 +25,7 @@ import numpy as np
 from hardware.program import ChipProgram
 from hardware.speck.input import checked_counts
 from hardware.speck.kernels import run_clocked
-from hardware.speck.results import core_of, finished, gathered, pooled
+from hardware.speck.results import core_of, finished, gathered, merged, pooled
 from hardware.speck.synapses import Synapses, synapses
 from hardware.trace import CoreCounts, Spikes, Trace
 from neuva import NeuvaError
@@ -47,11 +50,12 @@ def run(program: ChipProgram, input_spikes: np.ndarray, *, record_state: bool = 
         NeuvaError: if program and input do not suit each other or a Speck chip; with `strict`, at an overflow.
     """
     dt_us, counts = program.dt_us, checked_counts(program, input_spikes)
-    sent = Spikes.from_dense(counts, dt_us)
-    spikes, v, cores = {"input": sent}, {}, []
+    sent = {"input": Spikes.from_dense(counts, dt_us)}
+    spikes, v, cores = dict(sent), {}, []
     notes: dict[str, Any] = {}
     for layer in synapses(program):
-        own, states, synops, overflows = _run_layer(layer, sent, len(counts), dt_us, record_state)
+        heard = merged([sent[name] for name in layer.sources])
+        own, states, synops, overflows = _run_layer(layer, heard, program, len(counts), record_state)
         if overflows and strict:
             raise NeuvaError(
                 f"layer {layer.name}: {overflows} sums left the chip's 16 bits, allowed 0: "
@@ -65,30 +69,32 @@ def run(program: ChipProgram, input_spikes: np.ndarray, *, record_state: bool = 
         cores.append(
             CoreCounts(core_of(program, layer.name), layer.name, synops, layer.layer.neurons * len(counts), own.total)
         )
-        sent = pooled(own, layer.layer.pool)
-    return finished(program, "emulator", len(counts) * dt_us, sent, spikes, tuple(cores), v, notes)
+        sent[layer.name] = pooled(own, layer.layer.pool)
+    last = sent[program.layers[-1].name]
+    return finished(program, "emulator", len(counts) * dt_us, last, spikes, tuple(cores), v, notes)
 
 
 def _run_layer(
-    layer: Synapses, sent: Spikes, steps: int, dt_us: int, record_state: bool
+    layer: Synapses, heard: Spikes, program: ChipProgram, steps: int, record_state: bool
 ) -> tuple[Spikes, np.ndarray, int, int]:
     """Own spikes, v [T, F, H, W] (of length 0 if not recorded), synaptic operations, overflows."""
     f, h, w = layer.layer.out_shape
-    most = layer.largest_sum(int(sent.count.max(initial=0)))
+    most = layer.largest_sum(int(heard.count.max(initial=0)))
     if most >= _COUNTABLE:
         raise NeuvaError(f"layer {layer.name}: a step's sum may reach {most}, emulated below {_COUNTABLE}: shorten dt")
-    place = np.unravel_index(sent.neuron, layer.in_shape)
-    start = np.searchsorted(sent.t, np.arange(steps + 1) * dt_us)
+    place = np.unravel_index(heard.neuron, layer.in_shape)
+    start = np.searchsorted(heard.t, np.arange(steps + 1) * program.dt_us)
     record = np.empty((steps if record_state else 0, h * w, f), np.int32)
     fired, synops, overflows = run_clocked(
         start,
-        np.stack([*place, sent.count], axis=1).astype(np.int64),
+        np.stack([*place, heard.count], axis=1).astype(np.int64),
         layer.weight,
         (h, w, *layer.stride, *layer.padding),
         layer.bias,
         (layer.neuron.threshold, layer.neuron.low, layer.neuron.reset == "zero"),
+        program.reset_every,
         record,
     )
-    own = gathered(layer.layer.out_shape, fired[:, 0] * dt_us, fired[:, 1], fired[:, 2])
+    own = gathered(layer.layer.out_shape, fired[:, 0] * program.dt_us, fired[:, 1], fired[:, 2])
     states = record.transpose(0, 2, 1).reshape(len(record), f, h, w)
     return own, states, int(synops), int(overflows)

@@ -35,15 +35,23 @@ class LayerSize:
         return Memory(kernel, f * _power_of_two(h) * _power_of_two(w), f if self.leaks else 0)
 
 
+def destinations(program: ChipProgram) -> dict[str, list[str]]:
+    """Layer, or "input" -> the layers that hear it, in the program's order; none hear what the host alone reads."""
+    heard: dict[str, list[str]] = {name: [] for name in ("input", *(layer.name for layer in program.layers))}
+    for layer, names in zip(program.layers, program.sources, strict=True):
+        for name in names:
+            heard[name].append(layer.name)
+    return heard
+
+
 def sizes(program: ChipProgram) -> list[LayerSize]:
     """The sizes of all layers, also of ones that no Speck chip could run."""
-    shape, found = program.input.shape, []
-    for layer in program.layers:
-        dense = layer.connection.kind == "dense"
-        kernel = shape[1:] if dense else layer.connection.weight.shape[2:4]
+    sent, found = {"input": program.input.shape} | {layer.name: layer.sent_shape for layer in program.layers}, []
+    for layer, names in zip(program.layers, program.sources, strict=True):
+        shape = sent[names[0]]
+        kernel = shape[1:] if layer.connection.kind == "dense" else layer.connection.weight.shape[2:4]
         leaks = bool(layer.neuron.bias.any())
         found.append(LayerSize(layer, shape, layer.out_shape, (int(kernel[0]), int(kernel[1])), leaks))
-        shape = layer.sent_shape
     return found
 
 
@@ -94,12 +102,6 @@ def crowding(layers: Sequence[LayerSize], chip: Chip) -> list[Finding]:
     if not crowd:
         return []
     wanted = sorted({core for index in crowd for core in candidates[index]})
-    others = [core for index, core in enumerate(chip.cores) if index not in wanted]
-    changes = [(layers[index], _features_that_fit(layers[index], others)) for index in crowd]
-    layer, features = max(changes, key=lambda change: change[1] / change[0].out_shape[0])
-    cure = f"drop or merge {len(crowd) - len(wanted)} of them"
-    if features:
-        cure = f"give layer {layer.layer.name} {features} features instead of {layer.out_shape[0]}, or {cure}"
     return [
         Finding(
             "cores_suffice",
@@ -107,7 +109,7 @@ def crowding(layers: Sequence[LayerSize], chip: Chip) -> list[Finding]:
             f"layers {', '.join(layers[index].layer.name for index in crowd)}",
             f"{len(crowd)} layers that only cores {', '.join(map(str, wanted))} can hold",
             f"{len(wanted)} layers there",
-            cure,
+            f"drop or merge {len(crowd) - len(wanted)} of them, or make as many small enough for another core",
         )
     ]
 

@@ -10,82 +10,100 @@ Rules (sinabs documentation, "Troubleshooting and Tips" and "Overview" of Speck)
    the last whole window are dropped.
 5. At each tick of the leak clock (every `dt_us`, the first at 0) the bias is added to all neurons as an event's weight
    would be, before any event of the same time. Whether the chip lets a tick alone cause a spike is not documented; it
-   does here, as in the clocked emulator.
+   does here, as in the clocked emulator. A tick takes no time, nor does the reset of all states at every
+   `reset_every` steps, which comes before the tick.
+6. A core hears all its sources, and a source sends to all that hear it.
 
-Order. A core takes events first in, first out. As cores stand in a chain, each hears one sender only, and what a core
-gives depends on the order of its own input alone: working core by core, as here, gives the same spikes as following
-each event depth first. The neurons that one event makes spike send in the order of their rows, then columns, then
-features; the chip's own order is not documented.
+Order. A core takes events first in, first out, as they arrive; what it gives depends on the order of its input alone,
+so the cores can be worked through one by one. The neurons that one event makes spike send in the order of their rows,
+then columns, then features. Where spikes of several sources meet at the same time, those that an earlier input event
+caused come first (a tick's before any event's), then the sources in the order the layer names them: as if each input
+event were followed through all cores before the next. Both orders are assumptions: the chip's are not documented.
 
-Time. A spike has the time of the event or tick that caused it: no core takes time, none is ever busy. Queues, delays
-and drops would come in between two cores, where `EventEmulator.feed` hands the spikes on.
+Time. Without a queue no core takes time: a spike has the time of the event or tick that caused it. With one
+(hardware.speck.queueing) an event waits until the core is free, and all spikes it causes are sent when the work on it
+is done; they reach the next core at once, and leave the chip in the order they are sent.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from hardware.program import ChipProgram, Shape
+from hardware.speck.camera import seen
+from hardware.speck.core import BORN, NUMBER, TIME, Core
 from hardware.speck.input import events_of_camera, events_of_counts
-from hardware.speck.kernels import run_events
+from hardware.speck.queueing import Latency, Queue, QueueReport
 from hardware.speck.results import core_of, finished, gathered
-from hardware.speck.synapses import Synapses, synapses
+from hardware.speck.synapses import synapses
 from hardware.trace import CoreCounts, Spikes, Trace
 from neuva import NeuvaError
 
-
-@dataclass
-class _Core:
-    """A layer's state and what it has done so far."""
-
-    layer: Synapses
-    v: np.ndarray
-    next_tick: int = 0
-    synops: int = 0
-    updates: int = 0
-    spikes: int = 0
-    saturated: int = 0
+STRETCH = 1 << 16
+"""Input events `run` hands over at a time, so that what lies between the cores stays small."""
 
 
 @dataclass(frozen=True)
 class Fed:
     """What a stretch of events gave: events int64 [N, 4] of (t, channel, y, x) in the order sent.
 
-    spikes: per layer, at the neurons' own addresses. sent: of the last layer, after its pooling.
+    sent: of the last layer, after its pooling. spikes: per layer, at the neurons' own addresses.
+    latency: int64 [M, 2], number of an input event (from 0, in order) and the nanoseconds from it until the last layer
+    was done with a spike it had caused.
     """
 
     sent: np.ndarray
-    spikes: dict[str, np.ndarray] = field(default_factory=dict)
+    spikes: dict[str, np.ndarray]
+    latency: np.ndarray
 
 
 class EventEmulator:
     """A program on an emulated chip that keeps its state between stretches of events.
 
+    It holds states and, with a queue, the events on their way between cores: nothing that grows with what it was fed.
+
     Raises:
         NeuvaError: if the program does not suit a Speck chip.
     """
 
-    def __init__(self, program: ChipProgram) -> None:
+    def __init__(self, program: ChipProgram, queue: Queue | None = None) -> None:
         self.program = program
-        self._cores = []
-        for layer in synapses(program):
-            f, h, w = layer.layer.out_shape
-            self._cores.append(_Core(layer, np.zeros((h * w, f), np.int32)))
+        self._queue = queue
+        self._fed = self._until_ns = 0
+        self._cores = [Core(layer, program, queue) for layer in synapses(program)]
 
     def feed(self, events: np.ndarray, until_us: int) -> Fed:
-        """Process events in the order given, then the ticks before `until_us`.
+        """Process events in the order given, then what the clocks do before `until_us`.
+
+        With a queue, spikes that arrive at a core later than `until_us` are left for the next stretch.
 
         Args:
-            events: int64 [N, 4] of (t, channel, y, x), t sorted and before until_us.
+            events: int64 [N, 4] of (t, channel, y, x), t sorted and before until_us, none before the last until_us.
         """
-        spikes = {}
+        self._until_ns = until_us * 1000
+        numbers = np.arange(self._fed, self._fed + len(events))
+        self._fed += len(events)
+        rows = np.column_stack([events[:, 0] * 1000, events[:, 0] * 1000, numbers, events[:, 1:]])
+        return self._advance(rows, self._until_ns)
+
+    def drain(self) -> Fed:
+        """Work off what is still on its way between cores."""
+        return self._advance(np.zeros((0, 6), np.int64), np.iinfo(np.int64).max)
+
+    def _advance(self, rows: np.ndarray, before: int) -> Fed:
+        sent, spikes = {"input": rows}, {}
         for core in self._cores:
-            own = _process(core, events, self.program.dt_us, until_us)
-            spikes[core.layer.name] = own
-            events = _pooled(own, core.layer)  # a model of queues would delay or drop events here
-        return Fed(events, spikes)
+            taken = core.take([sent[name] for name in core.layer.sources], before)
+            own = core.work(taken, self._until_ns)
+            spikes[core.layer.name] = _plain(own)
+            sent[core.layer.name] = core.pooled(own)
+        last = taken[taken[:, NUMBER] >= 0]  # a tick's spikes answer no input event
+        latency = np.stack([last[:, NUMBER], last[:, TIME] - last[:, BORN]], axis=1)
+        return Fed(_plain(sent[self._cores[-1].layer.name]), spikes, latency)
 
     @property
     def counts(self) -> tuple[CoreCounts, ...]:
@@ -100,6 +118,24 @@ class EventEmulator:
         """How often a state left its 16 bits and was cut, per layer where it happened."""
         return {core.layer.name: core.saturated for core in self._cores if core.saturated}
 
+    def report(self, latency: np.ndarray) -> QueueReport:
+        """What the queues saw so far, with the latencies of all that was fed; no cores without queues."""
+        loads = [
+            core.server.load(core_of(self.program, core.layer.name), core.layer.name, self._until_ns)
+            for core in self._cores
+            if core.server
+        ]
+        return QueueReport(self._queue or Queue(), Latency.of(latency), tuple(loads))
+
+
+def stretches(emulator: EventEmulator, stream: np.ndarray, duration: int) -> Iterator[Fed]:
+    """What a sorted stream gives, fed piece by piece in constant memory, and then what was still on its way."""
+    cuts = [*np.unique(stream[STRETCH::STRETCH, 0]).tolist(), duration]
+    ends = np.searchsorted(stream[:, 0], cuts).tolist()
+    for begin, end, until in zip([0, *ends], ends, cuts, strict=False):
+        yield emulator.feed(stream[begin:end], until)
+    yield emulator.drain()
+
 
 def run(
     program: ChipProgram,
@@ -108,73 +144,56 @@ def run(
     start_us: int = 0,
     duration_us: int | None = None,
     strict: bool = False,
+    queue: Queue | None = None,
 ) -> Trace:
     """Run a clip from zero state.
 
     Args:
         program: for a chip of the Speck family.
-        events: structured array with fields t, x, y, p of the input's size, or counts [T, C, H, W] per step of dt,
-            whose events all come at the start of their step.
+        events: structured array with fields t, x, y, p of the input's size, or of the sensor's where the program has a
+            camera; or counts [T, C, H, W] per step of dt, whose events all come at the start of their step.
         start_us: the recording's time at which the run starts.
         duration_us: length of the run; without it the steps of dt up to the last event, or T steps.
         strict: a state that saturates is an error instead of a count in `notes["saturations"]`.
+        queue: how long cores take; what came of it is in `notes["queue"]` (QueueReport). Without it they take no time.
+            Spikes still on their way at the end are sent too, later than the run's duration.
 
     Returns:
-        Trace with backend "emulator-events", spikes stamped in microseconds since start_us; valence and arousal from
-        the spikes counted in steps of dt.
+        Trace with backend "emulator-events", spikes stamped in microseconds since start_us; the outputs from the
+        spikes counted in steps of dt.
 
     Raises:
         NeuvaError: if program and events do not suit each other or a Speck chip; with `strict`, at a saturation.
     """
     dense = events.dtype.names is None
+    if program.camera is not None and {"x", "y", "p"} <= set(events.dtype.names or ()):
+        events = seen(program.camera, events)
     stream = events_of_counts(program, events) if dense else events_of_camera(program, events, start_us)
     last = int(stream[-1, 0]) if len(stream) else -1
     steps = len(events) if dense else last // program.dt_us + 1
     duration = steps * program.dt_us if duration_us is None else duration_us
     if duration <= last:
         raise NeuvaError(f"the run ends at {duration} us but an event is at {last} us: cut the events or run longer")
-    emulator = EventEmulator(program)
-    fed = emulator.feed(stream, duration)
+    emulator = EventEmulator(program, queue)
+    parts = list(stretches(emulator, stream, duration))
     saturations = emulator.saturations
     if strict and saturations:
         raise NeuvaError(
             f"states left their 16 bits ({saturations} times per layer), allowed 0: scale weights and threshold down"
         )
     spikes = {"input": _spikes(program.input.shape, stream)}
-    spikes |= {layer.name: _spikes(layer.out_shape, fed.spikes[layer.name]) for layer in program.layers}
-    notes = {"saturations": saturations} if saturations else {}
-    sent = _spikes(program.layers[-1].sent_shape, fed.sent)
+    for layer in program.layers:
+        spikes[layer.name] = _spikes(layer.out_shape, np.concatenate([part.spikes[layer.name] for part in parts]))
+    notes: dict[str, Any] = {"saturations": saturations} if saturations else {}
+    if queue:
+        notes["queue"] = emulator.report(np.concatenate([part.latency for part in parts])).to_dict()
+    sent = _spikes(program.layers[-1].sent_shape, np.concatenate([part.sent for part in parts]))
     return finished(program, "emulator-events", duration, sent, spikes, emulator.counts, {}, notes)
 
 
-def _process(core: _Core, events: np.ndarray, period: int, until: int) -> np.ndarray:
-    """Events through one core; gives its spikes as (t, channel, y, x)."""
-    layer = core.layer
-    _, h, w = layer.layer.out_shape
-    fired, synops, ticks, saturated = run_events(
-        events,
-        layer.weight,
-        (h, w, *layer.stride, *layer.padding),
-        layer.bias,
-        (layer.neuron.threshold, layer.neuron.low, layer.neuron.reset == "zero"),
-        (core.next_tick, period, until),
-        core.v,
-    )
-    core.next_tick += int(ticks) * period
-    core.synops += int(synops)
-    core.updates += int(synops) + int(ticks) * layer.layer.neurons
-    core.spikes += len(fired)
-    core.saturated += int(saturated)
-    return np.stack([fired[:, 0], *np.unravel_index(fired[:, 1], layer.layer.out_shape)], axis=1)
-
-
-def _pooled(events: np.ndarray, layer: Synapses) -> np.ndarray:
-    """Addresses after sum-pooling, order kept."""
-    pool, (_, height, width) = layer.layer.pool, layer.layer.sent_shape
-    if pool == 1:
-        return events
-    moved = events // np.array([1, 1, pool, pool])
-    return moved[(moved[:, 2] < height) & (moved[:, 3] < width)]
+def _plain(rows: np.ndarray) -> np.ndarray:
+    """(t in microseconds, channel, y, x)."""
+    return np.concatenate([rows[:, :1] // 1000, rows[:, 3:]], axis=1)
 
 
 def _spikes(shape: Shape, events: np.ndarray) -> Spikes:

@@ -38,6 +38,7 @@ def run_clocked(
     geometry: tuple[int, int, int, int, int, int],
     bias: np.ndarray,
     constants: tuple[int, int, bool],
+    reset_every: int,
     record: np.ndarray,
 ) -> tuple[np.ndarray, int, int]:
     """All steps of one layer from zero state.
@@ -50,6 +51,7 @@ def run_clocked(
         weight: int32 [C, K_y, K_x, F]; bias: int32 [F].
         geometry: H, W of the neurons, stride y, x, padding y, x.
         constants: threshold, low, reset to zero.
+        reset_every: v = 0 before the steps it divides; 0: never.
         record: int32 [T, H * W, F] filled with v after each step, or of length 0.
 
     Returns:
@@ -64,6 +66,8 @@ def run_clocked(
     seen = np.full(height * width, -1)
     out, used, taps, overflows = np.empty((1024, 3), np.int64), 0, 0, 0
     for step in range(len(start) - 1):
+        if reset_every and step % reset_every == 0:
+            v[:] = 0
         reached = height * width if leaks else 0
         for s in range(start[step], start[step + 1]):
             channel, y, x, count = spikes[s]
@@ -105,66 +109,83 @@ def run_events(
     geometry: tuple[int, int, int, int, int, int],
     bias: np.ndarray,
     constants: tuple[int, int, bool],
-    tick: tuple[int, int, int],
+    clocks: np.ndarray,
+    end: int,
     v: np.ndarray,
 ) -> tuple[np.ndarray, int, int, int]:
-    """One layer on a stretch of events, one after the other; `v` is kept up to date.
+    """One layer on a stretch of events, one after the other; `v` and `clocks` are kept up to date.
 
     An event does v = clip16(v + weight) on the neurons it reaches; one with v >= threshold then sends one spike and
     does v -= threshold or v = 0; then v = max(v, low). A tick does the same on all neurons with the bias for weight.
 
     Args:
-        events: int64 [S, 4] of (t, channel, y, x) in order of arrival.
+        events: int64 [S, 6] of (t, born, number, channel, y, x) in the order worked on; born and number are those of
+            the input event that caused it.
         weight, geometry, bias, constants: see `run_clocked`.
-        tick: time of the next tick, its period, and the end of the stretch (ticks before it are done).
+        clocks: int64 [2, 2], next time and period of the reset of all states, then of the leak; periods of 0: never.
+            Either comes before an event of its time, the reset first.
+        end: of the stretch (what the clocks do before it is done).
         v: int32 [H * W, F].
 
     Returns:
-        int64 [N, 2] of (t, flat neuron) in the order sent; synaptic operations; ticks done; states that saturated.
+        int64 [N, 6] rows of the spikes in the order sent, at their neurons' addresses, a tick's born at the tick and
+        numbered -1; synaptic operations; ticks done; states that saturated.
     """
     height, width, stride_y, stride_x, pad_y, pad_x = geometry
-    kernel_y, kernel_x = weight.shape[1:3]
-    features = weight.shape[3]
-    leaks = bias.any()
-    next_tick, period, end = tick
-    out, used, taps, ticks, saturated = np.empty((1024, 2), np.int64), 0, 0, 0, 0
+    kernel_y, kernel_x, features = weight.shape[1:]
+    out, used, taps, ticks, saturated = np.empty((1024, 6), np.int64), 0, 0, 0, 0
     for s in range(len(events) + 1):
         until = events[s, 0] if s < len(events) else end - 1
-        while leaks and next_tick <= until:
-            for place in range(height * width):
-                out, used, over = _add(v, place, bias, constants, next_tick, height * width, out, used)
-                saturated += over
-            ticks += 1
-            next_tick += period
+        clock = _due(clocks, until)
+        while clock >= 0:
+            now = clocks[clock, 0]
+            clocks[clock, 0] += clocks[clock, 1]
+            if clock == 0:
+                v[:] = 0
+            else:
+                ticks += 1
+                for row in range(height):
+                    for column in range(width):
+                        target = v[row * width + column]
+                        out, used, over = _add(target, bias, constants, (now, now, -1, row, column), out, used)
+                        saturated += over
+            clock = _due(clocks, until)
         if s == len(events):
             break
-        t, channel, y, x = events[s]
+        t, born, number, channel, y, x = events[s]
         first_y, end_y = _reach(y, height, kernel_y, stride_y, pad_y)
         first_x, end_x = _reach(x, width, kernel_x, stride_x, pad_x)
         taps += max(end_y - first_y, 0) * max(end_x - first_x, 0)
         for row in range(first_y, end_y):
             for column in range(first_x, end_x):
                 kernel = weight[channel, y + pad_y - row * stride_y, x + pad_x - column * stride_x]
-                place = row * width + column
-                out, used, over = _add(v, place, kernel, constants, t, height * width, out, used)
+                target = v[row * width + column]
+                out, used, over = _add(target, kernel, constants, (t, born, number, row, column), out, used)
                 saturated += over
     return out[:used], taps * features, ticks, saturated
 
 
 @njit(cache=True, inline="always")
+def _due(clocks: np.ndarray, until: int) -> int:
+    """The clock that strikes next and not after `until`, the reset before the leak; -1 if none does."""
+    found = -1
+    for clock in range(2):
+        if clocks[clock, 1] and clocks[clock, 0] <= until and (found < 0 or clocks[clock, 0] < clocks[found, 0]):
+            found = clock
+    return found
+
+
+@njit(cache=True, inline="always")
 def _add(
-    v: np.ndarray,
-    place: int,
+    target: np.ndarray,
     kernel: np.ndarray,
     constants: tuple[int, int, bool],
-    t: int,
-    places: int,
+    cause: tuple[int, int, int, int, int],
     out: np.ndarray,
     used: int,
 ) -> tuple[np.ndarray, int, int]:
-    """Add a kernel row to the features of one place and send at most one spike each; see `run_events`."""
+    """Add a kernel row to the features of a place; one spike at most each, of (t, born, number, row, column)."""
     threshold, low, to_zero = constants
-    target = v[place]
     peak, saturated = STATE_MIN, 0
     for f in range(len(kernel)):
         value = target[f] + kernel[f]
@@ -178,6 +199,7 @@ def _add(
             if target[f] >= threshold:
                 target[f] = np.int32(0) if to_zero else np.int32(target[f] - threshold)
                 out = _room(out, used)
-                out[used, 0], out[used, 1] = t, f * places + place
+                out[used, 0], out[used, 1], out[used, 2], out[used, 4], out[used, 5] = cause
+                out[used, 3] = f
                 used += 1
     return out, used, saturated

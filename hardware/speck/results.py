@@ -45,6 +45,14 @@ def pooled(spikes: Spikes, pool: int) -> Spikes:
     return gathered(shape, spikes.t[inside], neuron, spikes.count[inside])
 
 
+def merged(parts: list[Spikes]) -> Spikes:
+    """What a core hears of several senders of one shape: their counts added up."""
+    if len(parts) == 1:
+        return parts[0]
+    t, neuron, count = (np.concatenate([getattr(part, key) for part in parts]) for key in ("t", "neuron", "count"))
+    return gathered(parts[0].shape, t, neuron, count)
+
+
 def gathered(shape: Shape, t: np.ndarray, neuron: np.ndarray, count: np.ndarray) -> Spikes:
     """Spikes sorted by time and neuron, with the counts of equal ones added up."""
     order = np.lexsort((neuron, t))

@@ -8,7 +8,20 @@ from math import prod
 from hardware.program import ChipProgram, SpeckNeuron
 from hardware.rules import Finding, Rule, Severity
 from hardware.speck.chip import Memory, load
-from hardware.speck.cores import LayerSize, crowding, misfits, sizes, smallest_change
+from hardware.speck.cores import LayerSize, crowding, destinations, misfits, sizes, smallest_change
+
+
+def camera_layer(program: ChipProgram) -> Iterator[Finding]:
+    """The camera layer takes a sensor of 128 x 128 pixels and pools by 1, 2 or 4."""
+    chip, camera = load(program.target), program.camera
+    if camera is None:
+        return
+    if max(camera.size) > chip.input_side:
+        measured, limit = f"sensor of {camera.size[0]}x{camera.size[1]}", f"{chip.input_side}x{chip.input_side}"
+        yield Finding("camera_layer", "error", "camera", measured, limit, "crop the events before they are sent")
+    if not set(camera.pool) <= set(chip.pools):
+        measured, limit = f"pooling {camera.pool}", _any_of(chip.pools)
+        yield Finding("camera_layer", "error", "camera", measured, limit, "choose one of them")
 
 
 def input_side(program: ChipProgram) -> Iterator[Finding]:
@@ -142,12 +155,16 @@ def threshold_bits(program: ChipProgram) -> Iterator[Finding]:
 
 
 def weight_below_threshold(program: ChipProgram) -> Iterator[Finding]:
-    """A weight above the threshold leaves a neuron there after its one spike an event (sinabs, tips for training)."""
+    """One event must not take a neuron to twice its threshold: it sends one spike an event, and the rest waits or goes.
+
+    From just below the threshold that takes a weight above the threshold. Source: sinabs, tips for training.
+    """
     for size, neuron in _neurons(program):
         most = int(size.layer.connection.weight.max())
         if most > neuron.threshold:
+            late = "spikes that come late" if neuron.reset == "subtract" else "fewer spikes than a clocked run has"
+            cure = f"clip weights at the threshold in training, or expect {late}"
             measured, allowed = f"weight {most}", f"threshold {neuron.threshold}"
-            cure = "clip weights at the threshold in training, or expect spikes that come late"
             yield _found("weight_below_threshold", size, measured, allowed, cure, "warning")
 
 
@@ -160,14 +177,51 @@ def leak_clock(program: ChipProgram) -> Iterator[Finding]:
             yield _found("leak_clock", size, measured, "an exact clock only from the board", cure, "warning")
 
 
+def two_destinations(program: ChipProgram) -> Iterator[Finding]:
+    """A core sends to at most two others; so does the camera layer, which the host need not use."""
+    limit = load(program.target).destinations
+    for name, hearers in destinations(program).items():
+        if len(hearers) > limit:
+            measured = f"{len(hearers)} destinations ({', '.join(hearers)})"
+            cure = f"let {limit} layers hear it, or pass its spikes on by a layer with a 1x1 kernel"
+            if name == "input":
+                cure = f"send the host's events to each of them, as the camera reaches {limit}"
+            severity: Severity = "warning" if name == "input" else "error"
+            yield Finding(
+                "two_destinations", severity, name if name == "input" else f"layer {name}", measured, str(limit), cure
+            )
+
+
+def same_maps(program: ChipProgram) -> Iterator[Finding]:
+    """What a core hears of several senders has one shape."""
+    sent = {"input": program.input.shape} | {layer.name: layer.sent_shape for layer in program.layers}
+    for size, names in zip(sizes(program), program.sources, strict=True):
+        shapes = list(dict.fromkeys(sent[name] for name in names))
+        if len(shapes) > 1:
+            measured = f"maps {' and '.join(map(str, shapes))} of {', '.join(names)}"
+            cure = "give the layers before it maps of one size, by stride or pooling"
+            yield _found("same_maps", size, measured, "one shape", cure)
+
+
 def readout_classes(program: ChipProgram) -> Iterator[Finding]:
     """The on-chip read-out layer knows 15 classes; more outputs are read by the host over the monitor bus."""
     limit = load(program.target).readout_classes
-    for size in sizes(program)[-1:]:
-        outputs = prod(program.layers[-1].sent_shape)
-        if outputs > limit:
-            cure = "read the output spikes on the host, as the program's read-out does, or use fewer outputs"
-            yield _found("readout_classes", size, f"{outputs} outputs", f"{limit} on the chip", cure, "warning")
+    outputs = prod(program.layers[-1].sent_shape)
+    if _spread(program):
+        outputs = -(-outputs // load(program.target).readout_spacing)
+    if outputs > limit:
+        cure = "read the output spikes on the host, as the program's read-out does, or use fewer outputs"
+        size = sizes(program)[-1]
+        yield _found("readout_classes", size, f"{outputs} outputs", f"{limit} on the chip", cure, "warning")
+
+
+def readout_spacing(program: ChipProgram) -> Iterator[Finding]:
+    """Class k + 1 of the on-chip read-out listens to feature 4 k on Speck 2e and 2f, where no host reads it."""
+    spacing, outputs = load(program.target).readout_spacing, program.layers[-1].out_shape[0]
+    if program.readout is None and spacing > 1 and outputs > 1 and not _spread(program):
+        cure = f"read the output spikes on the host, or put {spacing - 1} silent features between two classes"
+        size, measured = sizes(program)[-1], f"{outputs} outputs side by side"
+        yield _found("readout_spacing", size, measured, f"every {spacing}th feature a class", cure, "warning")
 
 
 def kernel_memory(program: ChipProgram) -> Iterator[Finding]:
@@ -199,6 +253,7 @@ def cores_suffice(program: ChipProgram) -> list[Finding]:
 
 
 RULES: list[Rule] = [
+    camera_layer,
     input_side,
     map_side,
     features,
@@ -215,13 +270,30 @@ RULES: list[Rule] = [
     threshold_bits,
     weight_below_threshold,
     leak_clock,
+    two_destinations,
+    same_maps,
     readout_classes,
+    readout_spacing,
     kernel_memory,
     neuron_memory,
     bias_memory,
     fits_a_core,
     cores_suffice,
 ]
+
+SIZE_RULES: list[Rule] = [
+    input_side,
+    map_side,
+    features,
+    kernel_side,
+    stride,
+    kernel_memory,
+    neuron_memory,
+    bias_memory,
+    fits_a_core,
+    cores_suffice,
+]
+"""Those that another size of the network mends, or that a larger stride might break."""
 
 
 def _found(rule: str, size: LayerSize, measured: str, limit: str, cure: str, severity: Severity = "error") -> Finding:
@@ -243,6 +315,13 @@ def _convolutions(program: ChipProgram) -> list[LayerSize]:
 
 def _neurons(program: ChipProgram) -> list[tuple[LayerSize, SpeckNeuron]]:
     return [(size, size.layer.neuron) for size in sizes(program) if isinstance(size.layer.neuron, SpeckNeuron)]
+
+
+def _spread(program: ChipProgram) -> bool:
+    """Whether the last layer has its classes at every `readout_spacing`-th feature, and silent ones between."""
+    last, spacing = program.layers[-1], load(program.target).readout_spacing
+    silent = [feature for feature in range(last.out_shape[0]) if feature % spacing]
+    return bool(silent) and not last.connection.weight[silent].any() and not last.neuron.bias[silent].any()
 
 
 def _within(low: int, high: int, bits: int) -> bool:

@@ -15,7 +15,8 @@ from neuva import NeuvaError
 class Synapses:
     """One layer, its synapses as a convolution (a dense layer is one whose kernel covers the whole map).
 
-    in_shape: (C, H, W) of the spikes it receives, as the layer before sends them.
+    sources: names of what it hears: layers before it, or "input".
+    in_shape: (C, H, W) of the spikes it receives, as its sources send them.
     weight: int32 [C, K_y, K_x, F], so that the features an event reaches lie side by side in memory.
     stride, padding: (y, x).
     bias: int32 [F].
@@ -23,6 +24,7 @@ class Synapses:
 
     layer: Layer
     neuron: SpeckNeuron
+    sources: tuple[str, ...]
     in_shape: Shape
     weight: np.ndarray
     stride: tuple[int, int]
@@ -56,31 +58,40 @@ class Synapses:
 
     def operations(self, received: Spikes) -> int:
         """Synaptic operations of spikes it receives: each spike times the synapses it reaches inside the map."""
-        _, *places = np.unravel_index(received.neuron, self.in_shape)
-        taps = received.count.astype(np.int64) * self.features
-        for axis in (0, 1):
+        _, y, x = np.unravel_index(received.neuron, self.in_shape)
+        return int((received.count * self.reached(y, x)).sum())
+
+    def reached(self, y: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """Synapses inside the map that a spike reaches from each of some places, int64 like `y` and `x`."""
+        taps = np.full(np.shape(y), self.features, np.int64)
+        for axis, place in enumerate((y, x)):
             size, kernel, stride = self.layer.out_shape[axis + 1], self.kernel[axis], self.stride[axis]
-            shifted = places[axis] + self.padding[axis]
+            shifted = place + self.padding[axis]
             first = np.maximum(0, (shifted - kernel + stride) // stride)
             taps *= np.maximum(0, np.minimum(size, shifted // stride + 1) - first)
-        return int(taps.sum())
+        return taps
 
 
 def synapses(program: ChipProgram) -> list[Synapses]:
-    """The layers of a Speck program, each with the shape of what reaches it.
+    """The layers of a Speck program, each with its sources and the shape of what reaches it.
 
     Raises:
         NeuvaError: if the program is of another family, or a layer's sizes, kind or constants make no Speck layer.
     """
-    shape, found = program.input.shape, []
-    for layer in program.layers:
-        found.append(_synapses(layer, shape))
-        shape = layer.sent_shape
-    return found
+    sent = {"input": program.input.shape} | {layer.name: layer.sent_shape for layer in program.layers}
+    return [
+        _synapses(layer, names, [sent[name] for name in names])
+        for layer, names in zip(program.layers, program.sources, strict=True)
+    ]
 
 
-def _synapses(layer: Layer, shape: Shape) -> Synapses:
-    link, neuron = layer.connection, layer.neuron
+def _synapses(layer: Layer, names: tuple[str, ...], shapes: list[Shape]) -> Synapses:
+    link, neuron, shape = layer.connection, layer.neuron, shapes[0]
+    if any(other != shape for other in shapes):
+        raise NeuvaError(
+            f"layer {layer.name} hears {', '.join(names)}, which send {', '.join(map(str, shapes))}; a Speck core has "
+            "one input shape: let them send maps of the same shape"
+        )
     if not isinstance(neuron, SpeckNeuron):
         raise NeuvaError(f"layer {layer.name} has Loihi's neurons: convert the network for a Speck chip")
     if link.groups != 1 or link.dilation != (1, 1) or link.weight_exp != 0:
@@ -109,4 +120,4 @@ def _synapses(layer: Layer, shape: Shape) -> Synapses:
             "allowed at least 1 and at most 0: quantise the network again"
         )
     bank = np.ascontiguousarray(weight.transpose(1, 2, 3, 0), dtype=np.int32)
-    return Synapses(layer, neuron, shape, bank, stride, padding, neuron.bias.astype(np.int32))
+    return Synapses(layer, neuron, names, shape, bank, stride, padding, neuron.bias.astype(np.int32))

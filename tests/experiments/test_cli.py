@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from conversion import loihi, speck
-from conversion.graph import save_nir
+from conversion.nir_export import save_nir
 from datasets.events import Events
 from datasets.files import write_events
 from datasets.sample import Sample
@@ -297,7 +297,7 @@ def test_a_place_the_program_cannot_run_on_is_refused(made: Path, tmp_path: Path
     line = refused("run", made / "loihi2.h5", made / "square.npz", "--on", "sinabs")
     assert line.endswith("choose one of emulator, lava, loihi2")
     line = refused("run", made / "speck2f.h5", made / "square.npz", "--on", "lava")
-    assert line.endswith("choose one of emulator, emulator-events, sinabs")
+    assert line.endswith("choose one of emulator, emulator-events, sinabs, speck2f")
 
 
 def test_a_missing_lava_is_refused_with_the_cure(made: Path, tmp_path: Path) -> None:

@@ -56,49 +56,128 @@ def random_program(seed: int, bias: bool = True) -> ChipProgram:
     )
 
 
+def branching_program(seed: int) -> ChipProgram:
+    """input -> a -> b, and a, b -> join; pools leave rows over; a and join leak."""
+    rng = np.random.default_rng(seed)
+
+    def layer(
+        name: str, features: int, shape: tuple, kernel: int, heard: tuple, pool: int = 1, leaks: int = 0
+    ) -> Layer:
+        weight = rng.integers(-60, 128, (features, shape[0], kernel, kernel)).astype(np.int16)
+        low, reset, bias = (
+            -int(rng.integers(20, 60)),
+            ("subtract", "zero")[features % 2],
+            rng.integers(-9, 20, features),
+        )
+        own = SpeckNeuron(60, low, reset, bias * leaks)  # type: ignore[arg-type]
+        sides = [side + 2 * (kernel // 2) - kernel + 1 for side in shape[1:]]
+        link = Connection("conv", weight, (1, 1), (kernel // 2, kernel // 2))
+        return Layer(name, shape, (features, *sides), link, own, pool, heard)
+
+    return program(
+        layer("a", 3, (2, 7, 5), 3, ("input",), 2, 1),
+        layer("b", 3, (3, 3, 2), 3, ("a",)),
+        layer("join", 2, (3, 3, 2), 1, ("b", "a"), 1, 1),
+    )
+
+
+def heavy(chip: ChipProgram) -> ChipProgram:
+    """Weights that leave 16 bits both ways."""
+
+    def scaled(layer: Layer) -> Layer:
+        link = replace(layer.connection, weight=layer.connection.weight.astype(np.int32) * 400)
+        return replace(layer, connection=link, neuron=replace(layer.neuron, threshold=30_000, low=-40_000))
+
+    return replace(chip, layers=tuple(scaled(layer) for layer in chip.layers))
+
+
 def random_counts(seed: int, chip: ChipProgram, steps: int = 6) -> np.ndarray:
     return np.random.default_rng(seed).poisson(0.1, (steps, *chip.input.shape))
 
 
-def reference(layer: Layer, events: list[tuple[int, ...]], ticks: list[int], variant: str) -> list[tuple[int, ...]]:
-    """One layer by dense arithmetic on the whole map, event by event; `variant` names the one broken rule."""
-    link, n = layer.connection, layer.neuron
-    kernel, v, out = link.weight.astype(np.int64), np.zeros(layer.out_shape, np.int64), []
-    queue = sorted([(t, 0, ()) for t in ticks] + [(e[0], 1, e) for e in events], key=lambda item: item[:2])
-    for t, _, event in queue:
-        if event:
-            image = np.zeros((layer.in_shape), np.int64)
-            image[event[1:]] = 1
-            current, reached = convolve(link, image, kernel), convolve(link, image, np.ones_like(kernel)) > 0
-        else:
-            current, reached = np.broadcast_to(n.bias[:, None, None], v.shape), np.ones(v.shape, bool)
-        v = v + current
-        if variant == "all neurons spike, reached or not":
-            reached = np.ones(v.shape, bool)
-        number = np.where(reached & (v >= n.threshold), 1, 0)
-        if variant == "as many spikes as fit":
-            number = np.where(reached, np.maximum(v // n.threshold, 0), 0)
-        v = np.where(number, 0, v) if n.reset == "zero" else v - number * n.threshold
-        v = v if variant == "no lower bound" else np.maximum(v, n.low)
-        out += [(t, int(f), int(y), int(x)) for y, x, f in np.argwhere(number.transpose(1, 2, 0)) for _ in range(1)]
-    return out
+WRONG = (
+    "all neurons spike, reached or not",
+    "as many spikes as fit",
+    "no lower bound",
+    "no saturation above",
+    "no saturation below",
+    "the other reset",
+    "threshold itself does not spike",
+    "pooling joins the events of a window",
+    "pooling keeps the rows left over",
+    "events before the tick of their time",
+    "sources in the other order",
+    "only the first destination hears",
+    "no reset",
+)
+
+
+def reference(chip: ChipProgram, counts: np.ndarray, broken: str = "") -> dict[str, list[tuple[int, ...]]]:
+    """Each input event, tick and reset followed through all cores before the next; `broken` names one broken rule."""
+    events = [tuple(int(value) for value in row) for row in events_of_counts(chip, counts)]
+    every = chip.reset_every * DT
+    tick_rank = 3 if broken == "events before the tick of their time" else 1
+    roots = [(t, tick_rank, ()) for t in range(0, len(counts) * DT, DT)] + [(e[0], 2, e) for e in events]
+    if every and broken != "no reset":
+        roots += [(t, 0, ()) for t in range(every, len(counts) * DT, every)]
+    v = {layer.name: np.zeros(layer.out_shape, np.int64) for layer in chip.layers}
+    sent: dict[str, list[tuple[int, ...]]] = {layer.name: [] for layer in chip.layers}
+    for t, rank, event in sorted(roots, key=lambda root: root[:2]):
+        if rank == 0:
+            v = {name: np.zeros_like(state) for name, state in v.items()}
+            continue
+        here = {"input": [event] if event else []}
+        for layer, before in zip(chip.layers, ["input", *(layer.name for layer in chip.layers)], strict=False):
+            names = layer.sources or (before,)
+            names = names[::-1] if broken == "sources in the other order" else names
+            heard = [each for name in names if not unheard(chip, name, layer, broken) for each in here[name]]
+            own = [] if event or not layer.neuron.bias.any() else fire(layer, v, None, t, broken)
+            own += [spike for each in heard for spike in fire(layer, v, each, t, broken)]
+            sent[layer.name] += own
+            here[layer.name] = pool(layer, own, broken)
+    return sent
+
+
+def fire(layer: Layer, v: dict, event: tuple[int, ...] | None, t: int, broken: str) -> list[tuple[int, ...]]:
+    """One event, or without one a tick, on the whole map of neurons."""
+    link, n, state = layer.connection, layer.neuron, v[layer.name]
+    kernel = link.weight.astype(np.int64)
+    current, reached = np.broadcast_to(n.bias[:, None, None], state.shape), np.ones(state.shape, bool)
+    if event:
+        image = np.zeros(layer.in_shape, np.int64)
+        image[event[1:]] = 1
+        current, reached = convolve(link, image, kernel), convolve(link, image, np.ones_like(kernel)) > 0
+    state = state + current
+    state = state if broken == "no saturation above" else np.minimum(state, 32767)
+    state = state if broken == "no saturation below" else np.maximum(state, -32768)
+    reached = reached | (broken == "all neurons spike, reached or not")
+    number = (reached & (state >= n.threshold + (broken == "threshold itself does not spike"))).astype(np.int64)
+    if broken == "as many spikes as fit":
+        number = np.where(reached, np.maximum(state // n.threshold, 0), 0)
+    to_zero = (n.reset == "zero") != (broken == "the other reset")
+    state = np.where(number > 0, 0, state) if to_zero else state - number * n.threshold
+    v[layer.name] = state if broken == "no lower bound" else np.maximum(state, n.low)
+    return [(t, int(f), int(y), int(x)) for y, x, f in np.argwhere(number.transpose(1, 2, 0))]
+
+
+def pool(layer: Layer, spikes: list[tuple[int, ...]], broken: str) -> list[tuple[int, ...]]:
+    _, h, w = layer.sent_shape
+    moved = [(t, f, y // layer.pool, x // layer.pool) for t, f, y, x in spikes]
+    if broken == "pooling keeps the rows left over":
+        return [(t, f, min(y, h - 1), min(x, w - 1)) for t, f, y, x in moved]
+    inside = [spike for spike in moved if spike[2] < h and spike[3] < w]
+    return list(dict.fromkeys(inside)) if broken == "pooling joins the events of a window" else inside
+
+
+def unheard(chip: ChipProgram, name: str, layer: Layer, broken: str) -> bool:
+    hearing = [each.name for each in chip.layers if name in each.sources]
+    return broken == "only the first destination hears" and len(hearing) > 1 and hearing[0] != layer.name
 
 
 def convolve(link: Connection, image: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     padded = np.pad(image, ((0, 0), *((p, p) for p in link.padding)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, kernel.shape[2:], (1, 2))
     return np.einsum("chwyx,fcyx->fhw", windows[:, :: link.stride[0], :: link.stride[1]], kernel)
-
-
-def both_layers(chip: ChipProgram, counts: np.ndarray, variant: str) -> dict[str, list[tuple[int, ...]]]:
-    events = [tuple(int(value) for value in row) for row in events_of_counts(chip, counts)]
-    found, ticks = {}, [k * DT for k in range(len(counts))]
-    for layer in chip.layers:
-        found[layer.name] = reference(layer, events, ticks if layer.neuron.bias.any() else [], variant)
-        _, h, w = layer.sent_shape
-        moved = [(t, f, y // layer.pool, x // layer.pool) for t, f, y, x in found[layer.name]]
-        events = [event for event in moved if event[2] < h and event[3] < w]
-    return found
 
 
 def emulated(chip: ChipProgram, counts: np.ndarray) -> dict[str, list[tuple[int, ...]]]:
@@ -112,15 +191,56 @@ def test_equals_the_dense_reference_in_order(seed: int, bias: bool) -> None:
     chip = random_program(seed, bias)
     counts = random_counts(seed, chip)
     found = emulated(chip, counts)
-    assert found == both_layers(chip, counts, "right")
+    assert found == reference(chip, counts)
     assert len(found["a"]) > 20
 
 
-@pytest.mark.parametrize("variant", ["all neurons spike, reached or not", "as many spikes as fit", "no lower bound"])
-def test_wrong_variants_do_not_match(variant: str) -> None:
-    chip = random_program(1)
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("resets", [0, 2])
+def test_branches_and_merges_equal_the_reference_that_follows_each_event(seed: int, resets: int) -> None:
+    chip = replace(branching_program(seed), reset_every=resets)
+    counts = random_counts(seed, chip)
+    found = emulated(chip, counts)
+    assert found == reference(chip, counts)
+    assert len(found["join"]) > 20
+
+
+@pytest.mark.parametrize("broken", WRONG)
+def test_wrong_variants_do_not_match(broken: str) -> None:
+    chip = replace(branching_program(1), reset_every=2)
+    chip = heavy(chip) if "saturation" in broken else chip
     counts = random_counts(1, chip)
-    assert emulated(chip, counts) != both_layers(chip, counts, variant)
+    found = emulated(chip, counts)
+    assert found == reference(chip, counts)
+    assert found != reference(chip, counts, broken)
+
+
+def test_two_sources_meet_in_the_order_of_the_input_events() -> None:
+    """`slow` needs two events; `join` spikes on the second of any two spikes: who comes when decides who tips it."""
+    own = SpeckNeuron(2, 0, "zero", np.zeros(1, int))
+    one = Connection("conv", np.full((1, 1, 1, 1), 2, np.int8))
+    half = Connection("conv", np.ones((1, 1, 1, 1), np.int8))
+    fast = Layer("fast", (1, 1, 1), (1, 1, 1), one, own, sources=("input",))
+    slow = Layer("slow", (1, 1, 1), (1, 1, 1), half, own, sources=("input",))
+    join = Layer("join", (1, 1, 1), (1, 1, 1), half, own, sources=("slow", "fast"))
+    chip = program(fast, slow, join)
+    events = np.array([(10, 0, 0, 1), (10, 0, 0, 1), (20, 0, 0, 1), (30, 0, 0, 1)], EVENT)
+    # heard: fast at 10 (event 0), slow and fast at 10 (event 1), fast at 20, slow and fast at 30; every second tips it
+    joined = event_driven.run(chip, events).spikes["join"]
+    assert np.repeat(joined.t, joined.count).tolist() == [10, 20, 30]
+    rows = np.stack([events["t"], *(np.zeros(4, int) for _ in range(3))], axis=1)
+    sent = EventEmulator(chip).feed(rows, DT).sent
+    assert sent[:, 0].tolist() == [10, 20, 30]  # by source first: slow 10, slow 30, fast 10, 10, 20, 30: 30, 10, 30
+
+
+def test_sources_of_different_shapes_are_refused() -> None:
+    own = SpeckNeuron(2, 0, "zero", np.zeros(4, int))
+    spread = Layer("spread", (1, 2, 2), (4, 1, 1), Connection("dense", np.ones((4, 4), np.int8)), own)
+    join = Layer(
+        "join", (4, 1, 1), (4, 1, 1), Connection("dense", np.eye(4, dtype=np.int8)), own, 1, ("spread", "input")
+    )
+    with pytest.raises(NeuvaError, match="one input shape"):
+        event_driven.run(program(spread, join), np.zeros((1, 1, 2, 2), int))
 
 
 def test_one_spike_an_event_and_the_rest_stays_until_the_next_event() -> None:

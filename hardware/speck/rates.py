@@ -1,0 +1,89 @@
+"""Whether cores keep up: the synaptic operations a second of a run against what a core can do.
+
+A core beyond its ceiling stalls the chip, and nothing tells (sinabs documentation, tips for training). What a core can
+do is not published: the ceiling is `queueing.Timing`'s, an assumption said to be one there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from hardware.energy.model import check_trace
+from hardware.program import ChipProgram
+from hardware.rules import Finding
+from hardware.speck.queueing import Timing
+from hardware.speck.results import core_of, merged, pooled
+from hardware.speck.synapses import Synapses, synapses
+from hardware.trace import Spikes, Trace
+
+WINDOW_US = 100_000
+"""Over which the peak is taken: long against a core's queue, short against a gesture."""
+
+
+@dataclass(frozen=True)
+class CoreRate:
+    """A core's work in a run.
+
+    synops, peak: synaptic operations a second, of the whole run and of its busiest window.
+    load: share of the busiest window that the core would be at work. ceiling: the operations a second taken for it.
+    """
+
+    core: int
+    layer: str
+    synops: float
+    peak: float
+    load: float
+    ceiling: float
+
+
+def rates(program: ChipProgram, trace: Trace, timing: Timing | None = None) -> list[CoreRate]:
+    """What each core does a second, counted from the spikes that reach it, borders exact.
+
+    Raises:
+        NeuvaError: if the trace is of another program.
+    """
+    check_trace(trace, program)
+    timing = timing or Timing.load()
+    sent = {"input": trace.spikes["input"]}
+    found = []
+    for layer in synapses(program):
+        heard = merged([sent[name] for name in layer.sources])
+        found.append(_rate(layer, heard, core_of(program, layer.name), trace.duration_us, timing))
+        sent[layer.name] = pooled(trace.spikes[layer.name], layer.layer.pool)
+    return found
+
+
+def synops_per_second(found: Iterable[CoreRate]) -> list[Finding]:
+    """Cores that would not keep up with a run's busiest window."""
+    return [
+        Finding(
+            "synops_per_second",
+            "warning",
+            f"layer {rate.layer}",
+            f"{rate.peak:,.0f} synaptic operations/s at the busiest, {rate.load:.0%} of what a core can do",
+            f"{rate.ceiling:,.0f}/s (assumed, none is published) less {Timing.load().event_ns} ns an event",
+            "fewer features, a smaller kernel or a larger stride here, or fewer spikes before it",
+        )
+        for rate in found
+        if rate.load > 1
+    ]
+
+
+def _rate(layer: Synapses, heard: Spikes, core: int, duration_us: int, timing: Timing) -> CoreRate:
+    _, y, x = np.unravel_index(heard.neuron, layer.in_shape)
+    reached = layer.reached(y, x)
+    window = heard.t // WINDOW_US
+    synops = np.bincount(window, heard.count * reached, minlength=1)
+    work_ns = np.bincount(window, heard.count * timing.work_ns(reached), minlength=1)
+    span_us = min(WINDOW_US, max(duration_us, 1))
+    return CoreRate(
+        core,
+        layer.name,
+        float(synops.sum()) * 1e6 / max(duration_us, 1),
+        float(synops.max()) * 1e6 / span_us,
+        float(work_ns.max()) / 1e3 / span_us,
+        timing.synops_per_s,
+    )
