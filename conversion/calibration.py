@@ -10,6 +10,8 @@ import numpy as np
 import torch
 
 from conversion.quantize import Grid, scale_candidates, scale_of_grid, whole_threshold
+from hardware.program import ChipProgram
+from hardware.rules import Finding
 from snn.networks import ValenceArousalNet
 
 OUTPUT_STEPS = 10
@@ -26,12 +28,14 @@ class Calibration:
 
     scales: integers per unit of weight, a layer each. errors: mean squared error of the outputs (`outputs`) against
     the float network on the calibration clips after each layer was put on the grid. exponents: of each layer's
-    integers, which are multiples of 2 ** exponent.
+    integers, which are multiples of 2 ** exponent. clipped: of each layer the share of its weights that lose more than
+    half of themselves at the grid's end, and how many times too small the worst is (0, 0 if none does).
     """
 
     scales: tuple[float, ...]
     errors: tuple[float, ...]
     exponents: tuple[int, ...]
+    clipped: tuple[tuple[float, float], ...] = ()
 
 
 @torch.no_grad()
@@ -54,7 +58,7 @@ def calibrate(
     """
     reference = outputs(net, x)
     trial = copy.deepcopy(net)
-    scales, errors, exponents = [], [], []
+    scales, errors, exponents, lost = [], [], [], []
     for index, (layer, rounded) in enumerate(zip(net.layers, trial.layers, strict=True)):
         weight = layer.synapse.weight.detach().numpy().astype(np.float64)
         options = _options(weight, layer.neuron.threshold, grid, largest, ceiling(index))
@@ -72,7 +76,31 @@ def calibrate(
         scales.append(scale)
         errors.append(min(costs))
         exponents.append(power)
-    return Calibration(tuple(scales), tuple(errors), tuple(exponents))
+        lost.append(_clipped(weight, _in_units(grid, 1 << power)(weight, scale) / scale, (largest << power) / scale))
+    return Calibration(tuple(scales), tuple(errors), tuple(exponents), tuple(lost))
+
+
+def clippings(program: ChipProgram) -> list[Finding]:
+    """A warning for each layer of which calibration clipped weights far: right on its clips, perhaps not on others."""
+    told = program.provenance["calibration_clipped"]
+    return [
+        Finding(
+            "weights_clipped",
+            "warning",
+            f"layer {layer.name}",
+            f"{share:.2g} of its weights are clipped to less than half, the worst to 1/{times:.3g} of itself",
+            "1/2",
+            "calibrate on clips in which its input spikes, or train without such outliers",
+        )
+        for layer, (share, times) in zip(program.layers, told, strict=False)
+        if share
+    ]
+
+
+def _clipped(weight: np.ndarray, rounded: np.ndarray, end: float) -> tuple[float, float]:
+    far = (np.abs(weight) > 2 * np.abs(rounded)) & (np.abs(rounded) >= end * (1 - 1e-9))
+    worst = np.max(np.abs(weight[far] / rounded[far]), initial=0)
+    return float(far.mean()), float(worst)
 
 
 def _as_rounded(grid: Grid, weight: np.ndarray, scale: float, power: int) -> torch.Tensor:

@@ -22,9 +22,8 @@ def fake_quantised_spikes(program: ChipProgram, x: torch.Tensor) -> dict[str, to
     when the first input arrives; those steps are run and left out of the result.
     """
     spikes: dict[str, torch.Tensor] = {}
-    sent, steps, before = {"input": x.double()}, len(x), "input"
-    for layer in program.layers:
-        first, *more = layer.sources or (before,)
+    sent, steps = {"input": x.double()}, len(x)
+    for layer, (first, *more) in zip(program.layers, program.sources, strict=True):
         heard = sum((sent[name] for name in more), sent[first])
         if isinstance(layer.neuron, LoihiNeuron):
             heard = torch.cat([torch.zeros_like(heard[:1]), heard])
@@ -32,7 +31,7 @@ def fake_quantised_spikes(program: ChipProgram, x: torch.Tensor) -> dict[str, to
         else:
             fired = _speck(layer.neuron, _current(layer, heard), _kept(program.reset_every, len(heard), steps))
         spikes[layer.name] = fired[-steps:]
-        sent[layer.name], before = _pool(layer, fired), layer.name
+        sent[layer.name] = _pool(layer, fired)
     return spikes
 
 

@@ -210,14 +210,18 @@ def _metrics(runs: Sequence[np.ndarray], clips: Sequence[Clip]) -> dict[str, Any
 def _verdict(
     pairs: Sequence[Comparison], metrics: dict[str, Any] | None, findings: Sequence[Finding], tolerances: Tolerances
 ) -> dict[str, Any]:
-    reasons = [f"{pair.left} to {pair.right}: {pair.reason}" for pair in pairs if not pair.ok]
+    """Whether it passes and why not; cost_judged: whether what conversion cost on the task was part of it."""
+    reasons, judged = [f"{pair.left} to {pair.right}: {pair.reason}" for pair in pairs if not pair.ok], False
     for level in (EMULATOR, EVENTS):
         before, after = ((metrics or {}).get(name, {}).get("ccc") for name in (FLOAT, level))
         allowed = tolerances.ccc_drop
-        if allowed is not None and before is not None and after is not None and before - after > allowed:
+        if allowed is None or before is None or after is None:
+            continue
+        judged = True
+        if before - after > allowed:
             reasons.append(f"mean CCC falls by {before - after:.3f} on the {level}, allowed {allowed}")
     reasons += [str(finding) for finding in findings if finding.severity == "error"]
-    return {"pass": not reasons, "reasons": reasons}
+    return {"pass": not reasons, "reasons": reasons, "cost_judged": judged}
 
 
 def _clips_hash(clips: Sequence[Clip]) -> str:

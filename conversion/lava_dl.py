@@ -26,9 +26,9 @@ import numpy as np
 
 from conversion.lowering import versions
 from conversion.net_file import Part, parts
-from hardware.loihi.population import check_geometry
 from hardware.loihi.weights import on_grid
 from hardware.program import ChipProgram, Connection, InputEncoding, Layer, LoihiNeuron, Readout, Shape
+from hardware.structure import check_layer
 from neuva import NeuvaError
 
 BIAS_EXP = 6
@@ -55,8 +55,8 @@ def load_net(
             do not chain.
     """
     path = Path(path)
-    if not path.exists():
-        raise NeuvaError(f"{path}: no such file")
+    if not path.is_file():
+        raise NeuvaError(f"{path}: {'is a folder, needed a file' if path.is_dir() else 'no such file'}")
     if not target.startswith("loihi"):
         raise NeuvaError(f"{path}: holds Loihi's integers, which {target} does not have: choose loihi1 or loihi2")
     try:
@@ -200,7 +200,7 @@ class _Chain:
         if self.sent is None or (self._flat and link.kind == "conv"):
             raise part.error("stands behind a flatten, where only dense may stand: move the flatten")
         layer = Layer(part.name, self.sent, out, link, neuron)
-        check_geometry(layer, self.sent)
+        check_layer(layer)
         self.layers.append(layer)
         self.sent = out
 

@@ -37,7 +37,7 @@ def lower(net: ValenceArousalNet, target: str, x: torch.Tensor) -> ChipProgram:
     layers, pool, sent = [], 1, net.spec.input_shape
     for index, (name, layer) in enumerate(zip(net.names, net.layers, strict=True)):
         scale, exponent = calibration.scales[index], calibration.exponents[index]
-        link = _connection(layer, scale, exponent, pool, shapes[index][0], sent)
+        link = _connection(name, layer, scale, exponent, pool, shapes[index][0], sent)
         layers.append(_layer(name, layer, link, scale, sent, shapes[index][1]))
         pool, sent = layer.pool, shapes[index][1]
     read = lowering.readout(net)
@@ -46,7 +46,7 @@ def lower(net: ValenceArousalNet, target: str, x: torch.Tensor) -> ChipProgram:
             raise NeuvaError(f"{net.names[-1]}: pooling behind the last layer has nothing to be folded into: remove it")
         c, h, w = sent
         seen = (c, h // pool, w // pool)
-        read = replace(read, weight=_fold_pool(Connection("dense", read.weight), pool, seen, sent).weight)
+        read = replace(read, weight=_fold_pool("readout", Connection("dense", read.weight), pool, seen, sent).weight)
     return ChipProgram(
         target=target,
         dt_us=net.spec.dt_us,
@@ -133,30 +133,50 @@ def _require_neuron(name: str, neuron: Neuron) -> None:
         raise NeuvaError(f"{name}: Loihi has no {' and no '.join(lacks)}")
 
 
-def _connection(layer: Spiking, scale: float, exponent: int, pool: int, seen: Shape, sent: Shape) -> Connection:
+def _connection(
+    name: str, layer: Spiking, scale: float, exponent: int, pool: int, seen: Shape, sent: Shape
+) -> Connection:
     weight, _ = lowering.float_weight(layer)
     link = lowering.connection(layer, quantize.loihi_weight(weight, scale / (1 << exponent)), exponent)
-    return link if pool == 1 else _fold_pool(link, pool, seen, sent)
+    return link if pool == 1 else _fold_pool(name, link, pool, seen, sent)
 
 
-def _fold_pool(link: Connection, pool: int, seen: Shape, sent: Shape) -> Connection:
-    """Sum-pooling then `link`, as one connection on the unpooled spikes `sent`."""
+def _fold_pool(name: str, link: Connection, pool: int, seen: Shape, sent: Shape) -> Connection:
+    """Sum-pooling then `link`, as one connection on the unpooled spikes `sent`; a dilated kernel is written out.
+
+    Raises:
+        NeuvaError: if the convolution pads where pooling drops rows or columns: folded, it would hear those.
+    """
     if link.kind == "dense":
         grid = link.weight.reshape(-1, *seen).repeat(pool, axis=2).repeat(pool, axis=3)
         whole = np.zeros((len(grid), *sent), link.weight.dtype)  # rows and columns that pooling drops stay 0
         whole[:, :, : grid.shape[2], : grid.shape[3]] = grid
         return Connection("dense", whole.reshape(len(grid), -1), weight_exp=link.weight_exp)
-    if link.dilation != (1, 1) or any(side % pool for side in sent[1:]):
-        raise NeuvaError(
-            "a dilated convolution or an odd map behind pooling cannot be folded: use a strided convolution"
-        )
+    kernel = _undilated(link)
+    for side, whole_side, size, stride, padding in zip(
+        seen[1:], sent[1:], kernel.shape[2:], link.stride, link.padding, strict=True
+    ):
+        last = (side + 2 * padding - size) // stride * stride + size - padding  # behind what the last place hears
+        if whole_side % pool and last > side:
+            raise NeuvaError(
+                f"{name}: a map of {sent[1]}x{sent[2]} is pooled by {pool} before it, which drops its last rows or "
+                f"columns, where its padding {link.padding} comes to lie: let the pooling divide the map, or pad by 0"
+            )
     return Connection(
         "conv",
-        link.weight.repeat(pool, axis=2).repeat(pool, axis=3),
+        kernel.repeat(pool, axis=2).repeat(pool, axis=3),
         stride=(link.stride[0] * pool, link.stride[1] * pool),
         padding=(link.padding[0] * pool, link.padding[1] * pool),
         groups=link.groups,
     )
+
+
+def _undilated(link: Connection) -> np.ndarray:
+    """The kernel with a dilation's gaps as zeros."""
+    (d_y, d_x), (c_out, c_in, k_y, k_x) = link.dilation, link.weight.shape
+    kernel = np.zeros((c_out, c_in, d_y * (k_y - 1) + 1, d_x * (k_x - 1) + 1), link.weight.dtype)
+    kernel[:, :, ::d_y, ::d_x] = link.weight
+    return kernel
 
 
 def _layer(name: str, layer: Spiking, link: Connection, scale: float, sent: Shape, out: Shape) -> Layer:

@@ -81,6 +81,7 @@ def provenance(net: ValenceArousalNet, x: torch.Tensor, calibration: Calibration
         "calibration_sha256": hashlib.sha256(x.contiguous().numpy().tobytes()).hexdigest(),
         "calibration_scales": list(calibration.scales),
         "calibration_errors": list(calibration.errors),
+        "calibration_clipped": [list(each) for each in calibration.clipped],
         "versions": versions("neuva", "torch", "numpy", "nir"),
     }
 

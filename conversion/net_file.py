@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 
 from hardware.program import Shape
+from hardware.structure import check_sides
 from neuva import NeuvaError
 
 
@@ -72,7 +73,9 @@ class Part:
         sides = [int(side) for side in self.ints("shape", 1, 1 << 31).ravel()]
         if len(sides) not in (1, 3):
             raise self.error(f"shape has {len(sides)} numbers, allowed 1 or 3 (C, H, W): export it again")
-        return (sides[0], 1, 1) if len(sides) == 1 else (sides[0], sides[1], sides[2])
+        shape = (sides[0], 1, 1) if len(sides) == 1 else (sides[0], sides[1], sides[2])
+        check_sides(f"layer {self.name}", shape)
+        return shape
 
     def _read(self, key: str) -> Any:
         if key not in self._group:

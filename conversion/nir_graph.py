@@ -34,8 +34,8 @@ def read_graph(path: str | Path) -> nir.NIRGraph:
         NeuvaError: if the file cannot be read.
     """
     path = Path(path)
-    if not path.exists():
-        raise NeuvaError(f"{path}: no such file")
+    if not path.is_file():
+        raise NeuvaError(f"{path}: {'is a folder, needed a file' if path.is_dir() else 'no such file'}")
     try:
         with h5py.File(path, "r") as file:
             values = hdf2dict(file["node"])
@@ -45,6 +45,7 @@ def read_graph(path: str | Path) -> nir.NIRGraph:
         raise NeuvaError(f"{path}: {error}") from error
     except Exception as error:  # nir raises whatever h5py and its assertions raise
         line = str(error).splitlines()[0] if str(error) else type(error).__name__
+        line = f"it has no {line}" if isinstance(error, KeyError) else line
         raise NeuvaError(f"{path}: not a readable NIR graph ({line}): export it again") from error
 
 

@@ -137,13 +137,17 @@ def decay(name: str, key: str, node: Any, shape: Shape, step: float | None) -> t
             f"node {name}: {key} differs between neurons ({tau.min():.6g} to {tau.max():.6g}); the chips hold one "
             "value a layer: train with one"
         )
+    if not 0 < tau[0] < np.inf:
+        raise NeuvaError(
+            f"node {name}: {key} = {tau[0]:.6g}, allowed above 0 and finite: export it with a time constant"
+        )
     if step is None:
         raise NeuvaError(
             f"node {name} has a time constant, {key} = {tau[0]:.6g}, and the graph does not say of what step: say it "
             f"with --graph-step ({STEPS})"
         )
-    share = step / float(tau[0]) if tau[0] else np.inf
-    if not 0 < share <= 1 + NEUTRAL:
+    share = step / float(tau[0])
+    if share > 1 + NEUTRAL:
         raise NeuvaError(
             f"node {name}: {key} = {tau[0]:.6g} is shorter than a step of {step:.6g}: give the step that the graph was "
             f"written for with --graph-step ({STEPS})"

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from conversion import loihi, speck
+from conversion.calibration import clippings
 from conversion.classes import spread_classes
 from conversion.fidelity import Clip
 from conversion.fitting import fit_neurons
@@ -21,7 +22,8 @@ from datasets.store import EventStore
 from experiments.clips import Cut, load_clips, make_clip
 from experiments.evaluation import calibrated
 from experiments.recording import clip_recording, prepare
-from experiments.spike_clips import SUFFIXES, read_spike_clips
+from experiments.spike_clips import read_spike_clips
+from experiments.spike_files import SUFFIXES
 from hardware import devices
 from hardware.camera import Camera
 from hardware.check import Check, check
@@ -63,7 +65,7 @@ def load_model(path: Path, reading: Reading | None = None) -> AffectNet:
         raise NeuvaError(f"{path}: --dt-us, --encoding, --reset and the like are for .nir files: leave them out")
     if path.suffix == ".ckpt":
         return load_network(path)
-    raise NeuvaError(f"{path}: a model is a .ckpt (neuva train) or a .nir file")
+    raise NeuvaError(f"{path}: a model is a .ckpt (neuva train) or a .nir file, or, to convert, a .net of lava-dl")
 
 
 def calibration_input(net: ValenceArousalNet, data: Path) -> torch.Tensor:
@@ -132,7 +134,7 @@ def convert(
     }
     region = calibrated(checked.program, data, progress) if stored and net.spec.outputs == AFFECT else None
     program = replace(checked.program, region=region, provenance=provenance)
-    return replace(checked, program=program, findings=(*checked.findings, *changes))
+    return replace(checked, program=program, findings=(*checked.findings, *changes, *clippings(program)))
 
 
 def reading_of(program: ChipProgram) -> Reading | None:

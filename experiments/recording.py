@@ -19,6 +19,7 @@ from datasets.files.hdf5 import is_store
 from datasets.representations import to_steps
 from datasets.store import EventStore
 from experiments.clips import crop_face
+from experiments.spike_files import holds_spikes, read_spikes
 from hardware.camera import Camera
 from hardware.program import AFFECT, ChipProgram, Shape
 from hardware.speck.camera import seen
@@ -196,43 +197,23 @@ def open_input(
     sensor_size: tuple[int, int] | None = None,
     repair: bool = False,
 ) -> tuple[Recording, Input]:
-    """A recording as `open_recording` has it, or input spikes as `read_steps` has them, and what the program is given.
+    """A recording as `open_recording` has it, or input spikes as `read_spikes` has them, and what the program is given.
+
+    Of several clips of input spikes it is the one of the number `clip` (default: the first).
 
     Raises:
-        NeuvaError: as those and `prepare`.
+        NeuvaError: as those and `prepare`, or if there is no such clip.
     """
-    x = read_steps(path, clip)
-    if x is None:
+    if not holds_spikes(path, program.input.shape):
         recording = open_recording(path, clip, sensor_size, repair)
         return recording, prepare(recording, program)
+    if sensor_size is not None or repair:
+        raise NeuvaError(f"{path}: holds input spikes, and --sensor and --repair are for events: leave them out")
+    clips = read_spikes(path, program.input.shape, program.input.kind)
+    if clip is not None and clip not in map(str, range(clips.shape[1])):
+        raise NeuvaError(f"{path}: no clip {clip}: it has 0 to {clips.shape[1] - 1}")
+    x = clips[:, int(clip or 0)]
     if len(x) < program.every:
         raise NeuvaError(f"{path}: {len(x)} steps are shorter than one estimate, {program.every} steps")
     _, height, width = program.input.shape
     return Recording(path.stem, Events.empty((width, height)), None, 0, len(x) * program.dt_us), Input(None, x, 0)
-
-
-def read_steps(path: Path, clip: str | None = None) -> np.ndarray | None:
-    """Input spikes [T, C, H, W] of an .npy file, or of an .npz file's only array; None if it holds no such thing.
-
-    Of several clips [T, clips, C, H, W] it is the one of the number `clip` (default: the first). Which integers suit a
-    program, whoever runs it says.
-
-    Raises:
-        NeuvaError: if there is no such clip.
-    """
-    if path.suffix not in (".npy", ".npz"):
-        return None
-    try:
-        loaded = np.load(path, allow_pickle=False)
-        if path.suffix == ".npz":
-            with loaded as file:
-                loaded = file[file.files[0]] if len(file.files) == 1 else np.empty(0)
-    except Exception:  # whatever is wrong with it, the readers of event files say it
-        return None
-    if loaded.ndim not in (4, 5):
-        return None
-    clips = loaded if loaded.ndim == 5 else loaded[:, None]
-    if clip is not None and clip not in map(str, range(clips.shape[1])):
-        raise NeuvaError(f"{path}: no clip {clip}: it has 0 to {clips.shape[1] - 1}")
-    x = clips[:, int(clip or 0)]
-    return x.astype(np.uint8) if x.dtype == bool else x

@@ -10,7 +10,7 @@ import numpy as np
 from hardware.program import ChipProgram
 from hardware.speck import event_driven
 from hardware.speck.event_driven import EventEmulator
-from hardware.speck.input import events_of_camera
+from hardware.speck.input import events_heard
 from hardware.speck.queueing import Queue, QueueReport
 from neuva import NeuvaError
 
@@ -20,7 +20,11 @@ FACTORS = tuple(2.0**k for k in range(-2, 8))
 
 @dataclass(frozen=True)
 class Rung:
-    """The recording at one rate: events a second that went in, and what the queues saw."""
+    """The recording at one rate, and what the queues saw.
+
+    rate: events a second that reach the first cores: what the camera layer lets through and, for "binary" input, the
+    first of a pixel, polarity and step of dt.
+    """
 
     factor: float
     rate: float
@@ -37,17 +41,17 @@ def stress(
     """The events (t in microseconds since the start) with their time divided by each factor, each from zero state.
 
     Raises:
-        NeuvaError: if the program is not for a Speck, or there are no events.
+        NeuvaError: if the program is not for a Speck, events do not suit it, or none reaches its first cores.
     """
     if program.family != "speck":
         raise NeuvaError(f"{program.target} is clocked and has no queues: give a program for a Speck")
-    if not len(events):
-        raise NeuvaError("the recording holds no events: give one that does")
     rungs = []
     for number, factor in enumerate(factors):
         faster = events.copy()
         faster["t"] = np.floor(events["t"] / factor)
-        stream = events_of_camera(program, faster, 0)
+        stream = events_heard(program, faster)
+        if not len(stream):
+            raise NeuvaError("the recording holds no events that reach the chip's cores: give one that does")
         until = int(stream[-1, 0]) + 1
         emulator = EventEmulator(program, queue)
         latency = np.concatenate([fed.latency for fed in event_driven.stretches(emulator, stream, until)])
@@ -57,7 +61,7 @@ def stress(
 
 
 def ceilings(rungs: Sequence[Rung]) -> dict[str, float]:
-    """Events a second at which each core's load passes 1, by interpolation over the rates; absent if it does not."""
+    """Events a second at which each core's offered load passes 1, interpolated over the rates; absent if never."""
     found = {}
     rates = np.array([rung.rate for rung in rungs])
     for index, core in enumerate(rungs[0].report.cores):

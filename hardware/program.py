@@ -16,6 +16,7 @@ import numpy as np
 
 from hardware.camera import Camera
 from hardware.region import Region
+from hardware.structure import check_structure
 from neuva import NeuvaError, atomic_path
 
 SCHEMA = 1
@@ -206,40 +207,9 @@ class ChipProgram:
             )
         if self.camera is not None and self.camera.shape != self.input.shape:
             raise NeuvaError(f"the camera sends {self.camera.shape} but the program takes {self.input.shape}")
-        self._check_shapes()
-        if self.readout is not None:
-            self._check_readout(self.readout)
-
-    def _check_shapes(self) -> None:
-        """Each layer takes what its sources send."""
-        sent = {"input": self.input.shape}
-        before = "input"
-        for layer in self.layers:
-            for source in layer.sources or (before,):
-                if source not in sent:
-                    raise NeuvaError(
-                        f"layer {layer.name} hears {source}, which is no layer before it: known are {', '.join(sent)}"
-                    )
-                same = layer.in_shape == sent[source] or (
-                    layer.connection.kind == "dense" and np.prod(layer.in_shape) == np.prod(sent[source])
-                )
-                if not same:
-                    raise NeuvaError(f"layer {layer.name} takes {layer.in_shape} but is given {sent[source]}")
-            if layer.name in sent:
-                raise NeuvaError(f"two layers are called {layer.name}: give each its own name")
-            sent[layer.name] = layer.sent_shape
-            before = layer.name
-
-    def _check_readout(self, readout: Readout) -> None:
-        """The read-out takes what the last layer sends."""
-        if readout.weight.ndim != 2 or readout.every < 1 or len(readout.names) != len(readout.weight):
-            raise NeuvaError(
-                f"a read-out needs a matrix, estimates and a name for each output; it has {readout.weight.shape}, "
-                f"an estimate every {readout.every} steps and {len(readout.names)} names"
-            )
-        given = int(np.prod(self.layers[-1].sent_shape))
-        if readout.weight.shape[1] != given:
-            raise NeuvaError(f"read-out takes {readout.weight.shape[1]} spikes but is given {given}")
+        if not isinstance(self.provenance, dict):
+            raise NeuvaError(f"provenance is a {type(self.provenance).__name__}, allowed names and values")
+        check_structure(self)
 
     @property
     def sources(self) -> list[tuple[str, ...]]:
@@ -306,9 +276,9 @@ class ChipProgram:
                         f"{path}: program schema {file.attrs['schema']}, this neuva reads {SCHEMA}: convert it again"
                     )
                 return cls._read(file)
+        except NeuvaError as error:
+            raise (error if str(error).startswith(str(path)) else NeuvaError(f"{path}: {error}")) from error
         except Exception as error:  # a damaged file makes h5py raise almost anything
-            if str(error).startswith(str(path)):
-                raise
             raise NeuvaError(f"{path}: not a readable chip program ({error}): make one with `neuva convert`") from error
 
     @classmethod

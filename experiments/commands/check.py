@@ -13,16 +13,13 @@ if TYPE_CHECKING:
     from hardware.loihi.timing import Work
     from hardware.rules import CoreUse
 
-SHOWN = 12
-
 
 def print_cores(checked: Check) -> None:
-    """Used and limit of the fullest cores, and which is the fullest."""
-    shown = sorted(checked.cores, key=lambda core: -core.load)[:SHOWN]
-    if shown:
-        console.print(_table(checked, sorted(shown, key=lambda core: core.core)))
-    if len(checked.cores) > len(shown):
-        console.print(f"the {len(shown)} fullest of {len(checked.cores)} cores; --json lists all")
+    """A row a layer: its cores and what the fullest of them uses, with the limit; then which is the fullest of all."""
+    if checked.cores:
+        console.print(_table(checked))
+    if any(len(cores) > 1 for cores in _by_layers(checked).values()):
+        console.print("of several cores of a layer what the fullest uses; --json lists all")
     if checked.fullest:
         where = f"core {checked.fullest.core} ({', '.join(checked.fullest.layers)})"
         console.print(f"fullest: {where}, {checked.fullest.load:.0%} of its {checked.fullest.tightest}", markup=False)
@@ -71,22 +68,32 @@ def print_findings(checked: Check) -> None:
         console.print("advice: no change of one layer or of all makes it fit: start from a smaller network")
 
 
-def _table(checked: Check, cores: list[CoreUse]) -> Table:
+def _by_layers(checked: Check) -> dict[tuple[str, ...], list[CoreUse]]:
+    """Cores that hold the same layers, in the order of the first."""
+    groups: dict[tuple[str, ...], list[CoreUse]] = {}
+    for core in sorted(checked.cores, key=lambda core: core.core):
+        groups.setdefault(core.layers, []).append(core)
+    return groups
+
+
+def _table(checked: Check) -> Table:
     """A limit that all cores share stands in the head."""
     table = Table(title=checked.program.target, padding=(0, 0), pad_edge=False)
-    table.add_column("core", justify="right")
     table.add_column("layers", overflow="fold")
-    limits = {name: {core.use[name][1] for core in checked.cores} for name in cores[0].use}
+    table.add_column("cores", justify="right")
+    limits = {name: {core.use[name][1] for core in checked.cores} for name in checked.cores[0].use}
     for name, each in limits.items():
         limit = next(iter(each))
         head = "used/limit" if len(each) > 1 else "no known limit" if limit is None else f"of {limit:,}"
         table.add_column(f"{name}\n{head}", justify="right")
     table.add_column("load", justify="right")
-    for core in cores:
+    for layers, cores in _by_layers(checked).items():
+        fullest = max(cores, key=lambda core: core.load)
         cells = [
-            f"{used:,}" if len(limits[name]) == 1 else f"{used:,}/{limit:,}" for name, (used, limit) in core.use.items()
+            f"{used:,}" if len(limits[name]) == 1 else f"{used:,}/{limit:,}"
+            for name, (used, limit) in fullest.use.items()
         ]
-        table.add_row(str(core.core), " ".join(core.layers), *cells, f"{core.load:.0%}")
+        table.add_row(" ".join(layers), str(len(cores)), *cells, f"{fullest.load:.0%}")
     return table
 
 

@@ -1,4 +1,4 @@
-"""`neuva convert`, `check`, `run` and `verify`: what makes a chip program, runs it and says how faithful it is."""
+"""`neuva convert`, `check` and `verify`: what makes a chip program and says whether it fits and how faithful it is."""
 
 from __future__ import annotations
 
@@ -6,25 +6,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
-from rich.table import Table
 
+from experiments.commands.certificate import print_certificate
 from experiments.commands.check import print_cores, print_findings, print_rates, print_step_time
-from experiments.commands.events import Repair, Sensor, sensor_size
-from experiments.commands.options import Json, Program, console, keep_inputs, print_json, progress
+from experiments.commands.options import Json, Program, console, keep_inputs, print_json, progress, require_h5
 from experiments.units import counted
 from neuva import NeuvaError
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from conversion.nir_import import Reading
     from experiments.pipeline import ForSpeck
     from hardware.check import Check
-    from hardware.program import ChipProgram
-    from hardware.trace import Trace
-
-SYNTHETIC = "synthetic-faces"
-"""The data set of the embedded faces."""
 
 
 def convert(
@@ -39,7 +31,8 @@ def convert(
         ),
     ] = None,
     dt_us: Annotated[
-        int | None, typer.Option(help="Another framework's .nir, or a .net: how long a step lasts, in microseconds.")
+        int | None,
+        typer.Option(min=1, help="Another framework's .nir, or a .net: how long a step lasts, in microseconds."),
     ] = None,
     encoding: Annotated[
         str | None, typer.Option(help="Another framework's .nir: its input, binary (at most one spike) or counts.")
@@ -99,6 +92,7 @@ def convert(
     from experiments import pipeline
     from snn.building import require_spiking
 
+    require_h5(out, "a program")
     keep_inputs(out, model, *([data] if data else []), *([nir] if nir else []))
     keep_inputs(nir, model)
     if model.suffix == ".net":
@@ -175,88 +169,6 @@ def check(
         raise typer.Exit(2)
 
 
-def run(
-    program: Program,
-    events: Annotated[
-        Path,
-        typer.Argument(
-            help="Any event file, a store (neuva simulate, neuva data make), or input spikes: integers [T, C, H, W] in "
-            "an .npy or .npz file."
-        ),
-    ],
-    on: Annotated[
-        str,
-        typer.Option(
-            help="emulator, lava (Loihi), emulator-events or sinabs (Speck), or loihi2, speck2e or speck2f for its "
-            "board."
-        ),
-    ] = "emulator",
-    out: Annotated[
-        Path | None,
-        typer.Option(help="Trace (.h5); a .csv and a .png go beside it (default: runs/PROGRAM-EVENTS[-CLIP]-ON.h5)."),
-    ] = None,
-    clip: Annotated[
-        str | None,
-        typer.Option(
-            help="Clip of a store, or its number among input spikes [T, clips, C, H, W] (default: the first)."
-        ),
-    ] = None,
-    job: Annotated[
-        Path | None,
-        typer.Option(
-            help="Run it by hand on another machine (--on loihi2 or lava): the first time, folder for what to copy "
-            "there; given again with output.npz in it, the result."
-        ),
-    ] = None,
-    record: Annotated[
-        str, typer.Option(help="Keep these of every neuron and step in the trace: u, v or u,v (emulator and lava).")
-    ] = "",
-    sensor: Sensor = None,
-    repair: Repair = False,
-) -> None:
-    """Valence and arousal of a recording, over time, or what else the program gives: trace, CSV and picture.
-
-    For valence and arousal the face is found first: in a store of `neuva simulate` by the box found in the video, in a
-    bare event file as the busiest square, tracked. Any other program is given the whole picture.
-
-    Example: `neuva run runs/demo/loihi2.h5 recording.aedat4 --on emulator --out trace.h5`
-    """
-    from experiments.activity import save_activity
-    from experiments.recording import gives_affect, open_input
-    from experiments.running import run_input, save_run, with_origin
-    from hardware import devices
-    from hardware.program import ChipProgram
-
-    if out is not None and out.suffix != ".h5":
-        raise NeuvaError(f"{out}: a trace is an .h5 file; its .csv and .png go beside it")
-    if job is not None and record:
-        raise NeuvaError(f"--record {record} does not go with --job: the other machine sends spikes alone")
-    keep_inputs(out, events, program)
-    loaded = ChipProgram.load(program)
-    recording, given = open_input(events, loaded, clip, sensor_size(sensor), repair)
-    kept = tuple(filter(None, record.split(",")))
-    trace = run_input(loaded, given, on, kept) if job is None else devices.by_hand(loaded, given.x, on, job)
-    if trace is None:
-        console.print(
-            f"{job}: copy it to the other machine and there, in a Python with Lava, run\n"
-            f"python lava_runner.py input.npz output.npz{' --hardware' if on != 'lava' else ''}\n"
-            "then put output.npz into it here and give this command again"
-        )
-        return
-    trace = with_origin(trace, loaded, given, recording.name)
-    names = (program.stem, events.stem, *([clip.replace("/", "-")] if clip else []), on)
-    path = out or Path("runs") / f"{'-'.join(names)}.h5"
-    if gives_affect(loaded):
-        csv, picture = save_run(trace, given, recording, path)
-        v, a = trace.va.mean(0)
-        console.print(f"{counted(len(trace.va), 'estimate')} on {on}: mean valence {v:+.2f}, arousal {a:+.2f}")
-    else:
-        csv, picture = save_activity(trace, loaded, given.start_us, recording.name, path)
-        _print_activity(loaded, trace)
-    _print_doubts(loaded, trace, recording.face_near(given.start_us + trace.times))
-    console.print(f"{path}, {csv}, {picture}")
-
-
 def verify(
     program: Program,
     reference: Annotated[Path, typer.Option(help="The network it was made from (.ckpt or .nir).")],
@@ -301,7 +213,7 @@ def verify(
             progress=update,
         )
     certificate.save(out)
-    _print_certificate(certificate.figures)
+    print_certificate(certificate.figures)
     console.print(str(out))
     if not certificate.figures["verdict"]["pass"]:
         raise typer.Exit(2)
@@ -333,65 +245,3 @@ def _reading(
     if dt_us is None or encoding is None:
         raise NeuvaError("another framework's graph needs both --dt-us and --encoding: give the one that is missing")
     return Reading(dt_us, cast("Any", encoding), graph_step, cast("Any", reset), low, multi_spike)
-
-
-def _print_activity(program: ChipProgram, trace: Trace) -> None:
-    """Spikes of each layer, then what the run comes to: the outputs' means, or the neuron that spiked most."""
-    from experiments.activity import SMALL, activities, winner
-
-    table = Table("layer", "neurons", "spikes", "a neuron and second", title=f"{trace.target} on {trace.backend}")
-    for part in activities(trace):
-        table.add_row(part.layer, f"{part.neurons:,}", f"{part.spikes:,}", f"{part.rate:.3g}")
-    console.print(table)
-    if program.readout is None:
-        said = winner(trace, program)
-        if said:
-            console.print(said)
-    elif len(program.readout.names) <= SMALL:
-        means = zip(program.readout.names, trace.va.mean(0), strict=True)
-        console.print(f"mean outputs: {', '.join(f'{name} {mean:+.3g}' for name, mean in means)}", markup=False)
-
-
-def _print_doubts(program: ChipProgram, trace: Trace, face: np.ndarray | None) -> None:
-    """What speaks against taking the estimates of a run at their word."""
-    if face is not None and not face.all():
-        console.print(
-            f"a face was found near {face.sum()} of {counted(len(face), 'estimate')} ({face.mean():.0%}): the others, "
-            "shaded in the picture and with face 0 in the CSV, are not of a face",
-            style="yellow",
-        )
-    if program.provenance.get("calibrated_on") == SYNTHETIC:
-        console.print(
-            "the program was calibrated on synthetic faces: what it says of a real one is a try, not a measurement",
-            style="yellow",
-        )
-    for layer, times in trace.notes.get("overflows", {}).items():
-        console.print(
-            f"layer {layer} went beyond the chip's 24 bits (currents wrapped around: {times['u_wraps']}, "
-            f"membranes held at the limit: {times['v_clips']}): the estimates may not be the float network's",
-            style="yellow",
-        )
-
-
-def _print_certificate(figures: dict) -> None:
-    table = Table("from", "to", "clips", "mismatched spikes", "largest difference", "must be equal", title="fidelity")
-    for pair in figures["fidelity"]:
-        mismatches = sum(layer["mismatches"] for layer in pair["layers"])
-        table.add_row(
-            pair["from"],
-            pair["to"],
-            str(pair["clips"]),
-            str(mismatches),
-            f"{pair['output']['largest_difference']:.4f}" if pair["output"] else "no outputs",
-            "yes" if pair["must_be_equal"] else "no",
-        )
-    console.print(table)
-    if figures["metrics"] is None:
-        console.print("no valence and arousal to compare with labels: levels are compared by spikes and outputs alone")
-    for level, metrics in (figures["metrics"] or {}).items():
-        ccc = "undefined" if metrics["ccc"] is None else f"{metrics['ccc']:.3f}"
-        console.print(f"{level}: mean CCC {ccc} on {counted(metrics['clips'], 'clip')}")
-    for level in figures["not_run"]:
-        console.print(f"{level}: not run", style="yellow")
-    verdict = figures["verdict"]
-    console.print("pass" if verdict["pass"] else f"FAIL: {'; '.join(verdict['reasons'])}", markup=False)

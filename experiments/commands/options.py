@@ -64,6 +64,16 @@ def keep_inputs(out: Path | None, *inputs: Path) -> None:
         raise NeuvaError(f"{out}: is the command's own input: give the output another name")
 
 
+def require_h5(out: Path, what: str) -> None:
+    """Refuse to write HDF5 under another format's name.
+
+    Raises:
+        NeuvaError: if `out` has another suffix.
+    """
+    if out.suffix != ".h5":
+        raise NeuvaError(f"{out}: {what} is an .h5 file: name it {out.with_suffix('.h5').name}")
+
+
 def print_json(values: Any) -> None:
     """JSON on standard output, nothing else."""
     typer.echo(json.dumps(values, indent=2))

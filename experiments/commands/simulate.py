@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 from typer.core import TyperCommand
 
-from experiments.commands.options import console, progress
+from experiments.commands.options import console, progress, require_h5
 from neuva import NeuvaError
 
 
@@ -53,6 +53,7 @@ def simulate(
     from experiments.simulation import simulate_video
 
     picture = picture or out.with_suffix(".png")
+    require_h5(out, "a store")
     keep_apart(out, [video])
     keep_apart(picture, [video, out])
     if picture.suffix.lower() != ".png":

@@ -12,6 +12,7 @@ from rich.table import Table
 from experiments.commands.events import Repair, Sensor, sensor_size
 from experiments.commands.options import Json, console, keep_inputs, print_json, progress
 from experiments.units import ABSENT, si
+from neuva import NeuvaError
 
 if TYPE_CHECKING:
     from experiments.stress import Rung
@@ -30,7 +31,10 @@ def stress(
     repair: Repair = False,
     json: Json = False,
 ) -> None:
-    """Load of each core of a Speck and latency of an event, as the recording is played faster and faster.
+    """Offered load of each core of a Speck and latency of an event, as the recording is played faster and faster.
+
+    The rates are of events that reach the first core: past the camera layer and, where the program's input is binary,
+    the first of a pixel in each step alone.
 
     What a core can do in a second is not published: the figures rest on the assumptions in
     hardware/speck/queueing/timing.yaml, and move with them.
@@ -45,6 +49,8 @@ def stress(
     from hardware.speck.queueing import Queue, Timing
 
     keep_inputs(out, events, program)
+    if out.suffix.lower() != ".png":
+        raise NeuvaError(f"{out}: the picture is written as .png: name it so")
     loaded = ChipProgram.load(program)
     timing = Timing.load()
     timing = replace(timing, synops_per_s=synops_per_s) if synops_per_s is not None else timing
@@ -80,7 +86,7 @@ def curves(rungs: list[Rung]) -> tuple[list[float], dict[str, list[float]], dict
 def _table(rungs: list[Rung]) -> Table:
     lost = "dropped" if rungs[0].report.queue.full == "drop" else "queue full"
     layers = [core.layer for core in rungs[0].report.cores]
-    table = Table("time", "events/s", *(f"load {layer}" for layer in layers), "median", "99 %", lost, "first at")
+    table = Table("time", "events/s", *(f"offered {layer}" for layer in layers), "median", "99 %", lost, "first at")
     for rung in rungs:
         report, first = rung.report, rung.report.first_full
         times = (report.latency.median_us, report.latency.p99_us)

@@ -22,10 +22,10 @@ def load_and_latency(
     ceilings: Mapping[str, float],
     title: str,
 ) -> Figure:
-    """Load of each core, with the rate at which it passes 1, and below it the latency.
+    """Offered load of each core, with the rate at which it passes 1, and below it the latency.
 
     Args:
-        rates: events a second. loads: layer -> share of its ceiling at each rate.
+        rates: events a second that reach the first core. loads: layer -> share of its ceiling at each rate.
         latencies: name -> seconds at each rate. ceilings: layer -> rate at which its load passes 1, where it does.
     """
     figure = new_figure(6.4, title)
@@ -46,7 +46,7 @@ def load_and_latency(
             textcoords="offset points", color=VERMILION, fontsize=9,
         )  # fmt: skip
     above.set_yscale("log")
-    above.set_ylabel("load of a core (%)")
+    above.set_ylabel("offered load of a core (%)")
     above.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     above.legend(loc="lower right")
     for (name, values), colour in zip(latencies.items(), (INK, MUTED), strict=False):
@@ -69,4 +69,4 @@ def _rates(axes: Axes, rates: Sequence[float]) -> None:
     axes.set_xlim(min(rates) / 1.15, max(rates) * 1.15)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: si(value, "")))
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_xlabel("events per second into the chip")
+    axes.set_xlabel("events per second into the first core")

@@ -12,7 +12,7 @@ from hardware.loihi.weights import on_grid
 from hardware.program import Layer, LoihiNeuron, Shape
 from neuva import NeuvaError
 
-RANGES = {"du": (0, 4095), "dv": (0, 4095), "vth": (0, 131071)}
+RANGES = {"du": (0, 4095), "dv": (0, 4095), "vth": (0, 131071), "bias_exp": (0, 7)}
 BIAS_MOST = 4096 << 7
 WEIGHT_EXP = (-8, 7)
 
@@ -45,20 +45,19 @@ class Population:
     the layer's neurons in (H, W, C) order.
 
     Args:
-        layer: with Loihi's neurons.
+        layer: of a program, with Loihi's neurons.
         in_shape: (C, H, W) of the spikes it receives.
         like_lava: see `LoihiEmulator`.
         reset_every: see `ChipProgram`.
 
     Raises:
-        NeuvaError: if weight, bias and shapes do not fit together, or a constant is none that a register holds.
+        NeuvaError: if a constant is none that a register holds.
     """
 
     def __init__(self, layer: Layer, in_shape: Shape, *, like_lava: bool, reset_every: int = 0) -> None:
         link, neuron = layer.connection, layer.neuron
         if not isinstance(neuron, LoihiNeuron):
             raise TypeError(f"layer {layer.name} has no Loihi neurons")
-        check_geometry(layer, in_shape)
         check_constants(layer, neuron)
         c, h, w = self.shape = layer.out_shape
         self._dense = link.kind == "dense"
@@ -130,36 +129,6 @@ def check_constants(layer: Layer, neuron: LoihiNeuron) -> None:
     for name, value, least, most in [*measured, ("weight_exp", exp, *WEIGHT_EXP)]:
         if not least <= value <= most:
             raise NeuvaError(f"layer {layer.name}: {name} {value}, allowed {least}..{most}: scale the layer down")
-
-
-def check_geometry(layer: Layer, in_shape: Shape) -> None:
-    """Weight, bias and out_shape must follow from in_shape and the connection.
-
-    Raises:
-        NeuvaError: if they do not.
-    """
-    link, bias = layer.connection, np.shape(layer.neuron.bias)
-    if bias != layer.out_shape[:1]:
-        raise NeuvaError(f"layer {layer.name}: bias is {list(bias)}, allowed [{layer.out_shape[0]}], one a channel")
-    if link.kind == "dense":
-        measured, allowed = link.weight.shape, (layer.neurons, int(np.prod(in_shape)))
-    else:
-        c_out, kernel = layer.out_shape[0], link.weight.shape[2:]
-        if in_shape[0] % link.groups or c_out % link.groups:
-            raise NeuvaError(
-                f"layer {layer.name}: {link.groups} groups do not divide {in_shape[0]} and {c_out} channels"
-            )
-        sides = tuple(
-            (size + 2 * pad - wide * (k - 1) - 1) // step + 1
-            for size, pad, wide, k, step in zip(
-                in_shape[1:], link.padding, link.dilation, kernel, link.stride, strict=True
-            )
-        )
-        measured = (*link.weight.shape[:2], *layer.out_shape[1:])
-        allowed = (c_out, in_shape[0] // link.groups, *sides)
-    if measured != allowed:
-        what = "weight" if link.kind == "dense" else "weight channels and out_shape"
-        raise NeuvaError(f"layer {layer.name}: {what} {list(measured)}, allowed {list(allowed)}: convert it again")
 
 
 def _kernel_rows(kernel: np.ndarray, groups: int) -> np.ndarray:

@@ -19,9 +19,7 @@ def on_grid(weight: np.ndarray) -> np.ndarray:
     Returns:
         int32, same shape.
     """
-    weight = np.asarray(weight).astype(np.int32)
     largest = (1 << WEIGHT_BITS) - 1
     mixed = bool(weight.size) and weight.min() < 0 < weight.max()
-    if mixed:
-        return (np.clip(weight, -largest - 1, largest) >> 1) << 1
-    return np.clip(weight, -largest, largest)
+    clipped = np.clip(weight, -largest - mixed, largest).astype(np.int32)  # before the cast, which would wrap
+    return (clipped >> 1) << 1 if mixed else clipped

@@ -68,7 +68,7 @@ def test_loihi_levels_agree_down_to_lava(tmp_path) -> None:
         if pair["must_be_equal"]:
             assert all(layer["mismatches"] == 0 for layer in pair["layers"])
     assert certificate.figures["versions"]["lava-nc"] == "0.10.0"
-    assert certificate.figures["verdict"] == {"pass": True, "reasons": []}
+    assert certificate.figures["verdict"] == {"pass": True, "reasons": [], "cost_judged": True}
     certificate.save(tmp_path / "certificate.json")
     assert json.loads((tmp_path / "certificate.json").read_text()) == certificate.figures
 

@@ -388,6 +388,10 @@ BAD: list[tuple[list[dict[str, Any]], str]] = [
     ([given_as((2, 4, 4))], "needs layers"),
     ([dense(W), given_as((2,))], "layer input1: stands behind"),
     ([given_as((2, 4))], "shape has 2 numbers"),
+    (
+        [given_as((2_000_000_000, 2000, 2000), neuron=neuron())],
+        r"layer input0: shape \(2000000000, 2000, 2000\), allowed .* 16,777,216 multiplied",
+    ),
     ([given_as((2,), bias=[3], neuron=neuron()), dense(W)], "an input bias with iDecay 1024"),
     ([given_as((2, 5, 4)), pool((2, 2, 2), (2, 2))], "does not divide the map 5x4"),
     ([given_as((2, 4, 4)), pool((2, 2, 2), (2, 2)) | {"stride": (1, 1)}], "with stride"),

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from conversion import loihi, quantize
+from conversion.calibration import clippings
 from conversion.fake_quant import fake_quantised_estimates, fake_quantised_spikes
 from conversion.fitting import fit_neurons
 from hardware import devices
@@ -65,6 +66,20 @@ def test_one_weight_far_out_does_not_cost_all_others_their_grid() -> None:
     with torch.no_grad():
         net(x, recording)
     assert (chip(program, x) != recording.spikes["dense1"]).float().mean() < 0.02
+    (told,) = clippings(program)
+    weight, scale = net.layers[0].synapse.weight, program.provenance["calibration_scales"][0]
+    assert told.severity == "warning"
+    assert told.measured.startswith(f"{1 / weight.numel():.2g} of its weights are clipped")
+    assert told.measured.endswith(f"to 1/{900 * scale / 256:.3g} of itself")
+
+
+def test_small_weights_that_round_to_nothing_are_not_clipped() -> None:
+    net = network(LayerSpec("dense", 8, Neuron(0.0, 0.9)))
+    with torch.no_grad():
+        net.layers[0].synapse.weight[:, 1:] *= 1e-5
+    program = loihi.lower(net, "loihi2", spikes())
+    assert (program.layers[0].connection.weight == 0).any()
+    assert clippings(program) == []
 
 
 @pytest.mark.parametrize(

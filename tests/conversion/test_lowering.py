@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
-from conversion import loihi, speck
+from conversion import loihi, quantize, speck
 from conversion.fake_quant import fake_quantised_estimates, fake_quantised_spikes
 from hardware import devices
 from hardware.program import ChipProgram, Connection, InputEncoding, Layer, LoihiNeuron, Readout
@@ -123,7 +124,9 @@ def test_a_network_that_the_chip_holds_exactly_loses_no_spike(seed: int, bias: b
     program = loihi.lower(net, "loihi2", x)
     recording = Recording()
     with torch.no_grad():
-        net(torch.cat([torch.zeros_like(x[:1]), x]), recording)  # the chip has had a step of bias when the input arrives
+        net(
+            torch.cat([torch.zeros_like(x[:1]), x]), recording
+        )  # the chip has had a step of bias when the input arrives
     chip = devices.run(program, x[:, 0].numpy().astype(np.uint8), "emulator").spikes
     above = [replace(layer, neuron=replace(layer.neuron, vth=layer.neuron.vth + 1)) for layer in program.layers]
     wrong = fake_quantised_spikes(replace(program, layers=tuple(above)), x)
@@ -132,6 +135,45 @@ def test_a_network_that_the_chip_holds_exactly_loses_no_spike(seed: int, bias: b
         assert fired.sum() > 50
         assert np.array_equal(chip[name].dense(80, program.dt_us), fired[:, 0].numpy())
         assert not torch.equal(wrong[name].float(), fired)
+
+
+FOLDED = {
+    "unequal strides and padding": ((2, 12, 12), {"kernel": (3, 2), "stride": (1, 2), "padding": (1, 0)}),
+    "groups": ((2, 12, 12), {"kernel": (3, 3), "stride": (2, 1), "padding": (1, 1), "groups": 2}),
+    "dilation": ((2, 14, 12), {"kernel": (3, 2), "stride": (1, 2), "padding": (1, 0), "dilation": (2, 3)}),
+    "an odd map without padding": ((2, 13, 11), {"kernel": (3, 2), "stride": (2, 1)}),
+    "an odd map, padded where it is heard": ((2, 13, 13), {"kernel": (2, 2), "stride": (4, 4), "padding": (1, 1)}),
+}
+
+
+@pytest.mark.parametrize("case", FOLDED)
+def test_pooling_is_folded_into_any_convolution_exactly(case: str) -> None:
+    """The chip's weights on unpooled spikes against torch's pooling and convolution with the weights before."""
+    shape, geometry = FOLDED[case]
+    torch.manual_seed(3)
+    layers = (LayerSpec("conv", 4, CUBA, (1, 1), pool=2), LayerSpec("conv", 6, CUBA, **geometry))
+    net = ValenceArousalNet(NetworkSpec("any", layers, shape, outputs=None)).eval()
+    x = (torch.rand(20, 1, *shape) < 0.3).float()
+    program = loihi.lower(net, "loihi2", x)
+    link, scale = program.layers[1].connection, program.provenance["calibration_scales"][1]
+    sent = (torch.rand(5, *program.layers[0].out_shape) < 0.4).double()
+    synapse = net.layers[1].synapse
+    words = torch.as_tensor(quantize.loihi_weight(synapse.weight.detach().double().numpy(), scale)).double()
+    pooled = 4 * functional.avg_pool2d(sent, 2)
+    wanted = functional.conv2d(pooled, words, None, synapse.stride, synapse.padding, synapse.dilation, synapse.groups)
+    given = functional.conv2d(
+        sent, torch.as_tensor(link.weight).double(), None, link.stride, link.padding, link.dilation, link.groups
+    )
+    assert wanted.abs().sum() > 0
+    assert torch.equal(given, wanted)
+    assert program.layers[1].out_shape == tuple(wanted.shape[1:])
+
+
+def test_padding_that_would_hear_what_pooling_drops_is_refused() -> None:
+    layers = (LayerSpec("conv", 4, CUBA, (1, 1), pool=2), LayerSpec("conv", 6, CUBA, (3, 3), padding=(1, 1)))
+    net = ValenceArousalNet(NetworkSpec("any", layers, (2, 12, 13), outputs=None)).eval()
+    with pytest.raises(NeuvaError, match=r"^conv2: a map of 12x13 is pooled by 2 .*padding \(1, 1\)"):
+        loihi.lower(net, "loihi2", torch.ones(5, 1, 2, 12, 13))
 
 
 def test_a_wrong_decay_would_be_noticed() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from pathlib import Path
 
+import h5py
 import nir
 import numpy as np
 import pytest
@@ -199,6 +200,7 @@ REFUSED = {
         conv(), lif((3, 8, 8), v_threshold=1 + np.arange(192.0).reshape(3, 8, 8)),
     ],
     "n1: tau differs between neurons": [conv(), lif((3,), tau=np.array([0.01, 0.02, 0.03]))],
+    "n1: tau = -0.01, allowed above 0": [conv(), lif(tau=-0.01)],
     "n1: tau = 1e-05 is shorter than a step": [conv(), lif(tau=1e-5)],
     "n1: v_threshold is 0, needed above 0": [conv(), lif(v_threshold=0.0)],
     "n2 flattens axes": [conv(), lif(), nir.Flatten(None, 1, 2), linear(4, 3 * 8 * 8), lif()],
@@ -323,3 +325,13 @@ def test_a_reset_to_another_value_is_refused(tmp_path: Path) -> None:
         file["node/nodes/n1/v_reset"][()] = 0.5
     with pytest.raises(NeuvaError, match="node n1: resets to another value than 0"):
         read_graph(path)
+
+
+def test_a_folder_and_a_node_without_its_type_are_told(tmp_path) -> None:
+    (tmp_path / "d.nir").mkdir()
+    with pytest.raises(NeuvaError, match="is a folder, needed a file"):
+        load_nir(tmp_path / "d.nir")
+    with h5py.File(tmp_path / "t.nir", "w") as file:
+        file.create_group("node/nodes/a")
+    with pytest.raises(NeuvaError, match=r"t\.nir: not a readable NIR graph \(it has no 'type'\)"):
+        load_nir(tmp_path / "t.nir")

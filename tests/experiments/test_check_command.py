@@ -68,9 +68,9 @@ def test_a_program_that_fits(run) -> None:
     assert result.exit_code == 0
     assert said.endswith(" fits")
     assert "advice" not in said
-    head, row = re.search(r"(neurons.*load)", said).group(1), re.search(r"│ *4│fc .*", result.output).group(0)
+    head, row = re.search(r"(neurons.*load)", said).group(1), re.search(r"fc *│.*", result.output).group(0)
     assert all(word in head for word in ("of 1,024", "of 131,072", "of 4,096"))
-    assert [cell.strip() for cell in row.strip("│").split("│")] == ["4", "fc", "32", "131,072", "4,096", "32", "100%"]
+    assert [cell.strip() for cell in row.strip("│").split("│")] == ["fc", "1", "32", "131,072", "4,096", "32", "100%"]
     assert "fullest: core 0 (conv1), 100% of its neurons" in said
     assert "packing assumed: one layer a core; a convolution's kernels once a core" in said
     low, high = (131_072 * 3.5 + 32 * 5.3 + 113) / 1000, (131_072 * 4.0 + 32 * 44.8 + 1800) / 1000
@@ -104,7 +104,10 @@ def test_a_program_of_too_many_cores(run) -> None:
     assert said.endswith(" does not fit")
     cores = int(re.search(r"error cores_available at placement: (\d+) cores", said).group(1))
     assert cores > 256
-    assert f"the 12 fullest of {cores} cores; --json lists all" in said
+    rows = re.findall(r"│?(?:conv\d|fc) *│ *(\d+)│", result.output)
+    assert len(rows) == 4
+    assert sum(map(int, rows)) == cores
+    assert "of several cores of a layer what the fullest uses; --json lists all" in said
     assert f"would fill {-(-cores // 120)} chips" in said
     assert "advice: conv1: stride 2 instead of 1 (75% fewer synapses) would fit" in said
 

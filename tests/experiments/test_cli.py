@@ -23,7 +23,7 @@ from datasets.sample import Sample
 from datasets.store import StoreWriter
 from datasets.synthetic import recipe
 from experiments import pipeline
-from experiments.commands import chip
+from experiments.commands.run import run as run_command
 from experiments.recording import open_recording, prepare
 from experiments.running import run_input
 from hardware.check import check
@@ -123,7 +123,7 @@ def test_runs_are_named_after_the_file(made: Path, tmp_path: Path, monkeypatch: 
     monkeypatch.chdir(tmp_path)
     for name, clip in (("one.h5", None), ("two.h5", "square")):
         write_store(tmp_path / name)
-        chip.run(made / "loihi2.h5", Path(name), clip=clip)
+        run_command(made / "loihi2.h5", Path(name), clip=clip)
     there = {path.name for path in Path("runs").iterdir()}
     assert {"loihi2-one-emulator.csv", "loihi2-two-square-emulator.csv"} <= there
 
@@ -156,13 +156,13 @@ def test_a_run_says_what_speaks_against_it(made: Path, tmp_path: Path, capsys: p
     write_store(tmp_path / "one.h5", frames_with_face=1, face_track={"times": [100_000], "boxes": [[40.0, 30.0, 30.0]]})
     program = ChipProgram.load(made / "loihi2.h5")
     replace(program, provenance={"calibrated_on": recipe(size="smallest").dataset}).save(tmp_path / "p.h5")
-    chip.run(tmp_path / "p.h5", tmp_path / "one.h5", out=tmp_path / "t.h5")
+    run_command(tmp_path / "p.h5", tmp_path / "one.h5", out=tmp_path / "t.h5")
     said = " ".join(capsys.readouterr().out.split())
     assert "a face was found near 7 of 10 estimates (70%)" in said
     assert "calibrated on synthetic faces" in said
     assert [row[-1] for row in (tmp_path / "t.csv").read_text().splitlines()[1:]] == list("1111111000")
     write_store(tmp_path / "bare.h5")
-    chip.run(made / "loihi2.h5", tmp_path / "bare.h5", out=tmp_path / "t.h5")
+    run_command(made / "loihi2.h5", tmp_path / "bare.h5", out=tmp_path / "t.h5")
     said = capsys.readouterr().out
     assert "synthetic" not in said
     assert "face" not in said.splitlines()[0]

@@ -7,8 +7,11 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from experiments.cli import app
 from experiments.commands import chip
+from experiments.pipeline import load_model
 from hardware.program import ChipProgram
 from neuva import NeuvaError
 
@@ -61,3 +64,16 @@ def test_options_that_do_not_suit_are_refused(options: dict, said: str, net: Pat
 def test_what_is_for_net_files_is_refused_for_others(options: dict, tmp_path: Path) -> None:
     with pytest.raises(NeuvaError, match=r"are for \.net files"):
         chip.convert(tmp_path / "network.nir", "loihi2", tmp_path / "chip.h5", **options)
+
+
+def test_a_program_is_not_written_under_another_formats_name(net: Path) -> None:
+    with pytest.raises(NeuvaError, match=r"q\.nir: a program is an \.h5 file: name it q\.h5"):
+        chip.convert(net, "loihi2", net.with_name("q.nir"), dt_us=1000, input_shape="2,9,12")
+    assert not net.with_name("q.nir").exists()
+
+
+def test_a_step_of_no_time_and_a_net_as_reference_are_refused(net: Path) -> None:
+    given = [str(net), "--target", "loihi2", "--out", str(net.with_name("c.h5")), "--dt-us", "0"]
+    assert CliRunner().invoke(app, ["convert", *given]).exit_code == 2
+    with pytest.raises(NeuvaError, match=r"\.nir file, or, to convert, a \.net"):
+        load_model(net)

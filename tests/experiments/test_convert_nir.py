@@ -109,7 +109,7 @@ def test_a_truncated_graph_is_one_line(folder: Path, tmp_path: Path) -> None:
     ("array", "said"),
     [
         (np.zeros((4, 2, 3)), "needed spikes"),
-        (np.full((4, 2, 1, 4), 2), "allowed 0 to 1"),
+        (np.full((4, 2, 1, 4), 2), "needed 0 to 1"),
         (np.full((4, 2, 1, 4), 0.5), "not whole numbers"),
         (np.full((4, 2, 1, 4), np.nan), "not whole numbers"),
         (np.zeros((0, 2, 1, 4)), "needed spikes"),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from datasets.crop import rescale
 from datasets.events import Events
@@ -15,13 +16,28 @@ from datasets.files import write_events
 from datasets.representations import to_steps
 from experiments import plots
 from experiments.activity import activities, winner
-from experiments.commands import chip
-from experiments.recording import open_input, read_steps
+from experiments.cli import app
+from experiments.commands.run import _print_doubts
+from experiments.commands.run import run as run_command
+from experiments.recording import open_input
 from experiments.running import run_input
+from experiments.spike_clips import read_spike_clips
+from experiments.spike_files import holds_spikes
 from hardware import devices
-from hardware.program import ChipProgram, Connection, InputEncoding, Layer, LoihiNeuron, Readout, Shape, SpeckNeuron
+from hardware.program import (
+    AFFECT,
+    ChipProgram,
+    Connection,
+    InputEncoding,
+    Layer,
+    LoihiNeuron,
+    Readout,
+    Shape,
+    SpeckNeuron,
+)
 from hardware.trace import Spikes, Trace
 from neuva import NeuvaError
+from snn import LayerSpec, NetworkSpec, Neuron
 
 DT_US = 2000
 
@@ -62,7 +78,7 @@ def spikes(tmp_path: Path) -> Path:
 def run(program: ChipProgram, given: Path, **options) -> Trace:
     path = given.parent / "p.h5"
     program.save(path)
-    chip.run(path, given, out=given.parent / "t.h5", **options)
+    run_command(path, given, out=given.parent / "t.h5", **options)
     return Trace.load(given.parent / "t.h5")
 
 
@@ -167,22 +183,49 @@ def test_input_spikes_are_told_from_events_and_chosen_by_number(tmp_path: Path) 
     clips = np.random.default_rng(0).integers(0, 2, (20, 3, 2, 6, 10))
     np.savez(tmp_path / "clips.npz", clips)
     np.save(tmp_path / "object.npy", np.array([{}], object))
-    assert read_steps(tmp_path / "events.npz") is None
-    assert read_steps(tmp_path / "object.npy") is None
-    assert read_steps(tmp_path / "clips.h5") is None
+    np.save(tmp_path / "table.npy", np.zeros((30, 4), int))
+    for name in ("events.npz", "object.npy", "table.npy", "clips.h5"):
+        assert not holds_spikes(tmp_path / name, (2, 6, 10))
+    assert holds_spikes(tmp_path / "table.npy", (4, 1, 1))
     for clip, index in ((None, 0), ("2", 2)):
-        assert np.array_equal(read_steps(tmp_path / "clips.npz", clip), clips[:, index])
+        assert np.array_equal(open_input(tmp_path / "clips.npz", program_of(), clip)[1].x, clips[:, index])
     with pytest.raises(NeuvaError, match="no clip 3: it has 0 to 2"):
-        read_steps(tmp_path / "clips.npz", "3")
+        open_input(tmp_path / "clips.npz", program_of(), "3")
+
+
+@pytest.mark.parametrize("shape", [(9, 2, 6, 10), (9, 1, 2, 6, 10)])
+def test_whole_numbers_are_taken_in_whatever_type_by_run_and_verify_alike(shape: tuple, tmp_path: Path) -> None:
+    x = np.random.default_rng(0).random(shape) < 0.3
+    spec = NetworkSpec("any", (LayerSpec("dense", 3, Neuron()),), (2, 6, 10))
+    for kind in (bool, np.float32, np.float64, np.uint8, np.int64):
+        np.save(tmp_path / "x.npy", x.astype(kind))
+        given = open_input(tmp_path / "x.npy", program_of())[1].x
+        assert np.array_equal(given, x.reshape(9, 2, 6, 10))
+        (clip,) = read_spike_clips(tmp_path / "x.npy", spec)
+        assert np.array_equal(given, clip.x)
+        assert given.dtype == clip.x.dtype
+
+
+def test_an_input_of_values_takes_rows_of_them(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).integers(0, 2, (9, 4))
+    np.save(tmp_path / "x.npy", x)
+    assert np.array_equal(open_input(tmp_path / "x.npy", program_of((4, 1, 1)))[1].x, x.reshape(9, 4, 1, 1))
+
+
+@pytest.mark.parametrize("given", [("--sensor", "10x6"), ("--repair",)])
+def test_what_is_for_events_alone_is_refused_with_input_spikes(given: tuple, spikes: Path) -> None:
+    program_of().save(spikes.with_name("p.h5"))
+    ran = CliRunner().invoke(app, ["run", str(spikes.with_name("p.h5")), str(spikes), *given])
+    assert "holds input spikes, and --sensor and --repair are for events" in str(ran.exception)
 
 
 @pytest.mark.parametrize(
     ("x", "said"),
     [
-        (np.zeros((9, 2, 6, 9), int), r"the program takes integers \['T', 2, 6, 10\]"),
-        (np.zeros((9, 2, 6, 10)), "input is float64"),
-        (np.full((9, 2, 6, 10), 2), "input holds 2..2"),
-        (np.zeros((0, 2, 6, 10), int), "0 steps are shorter than one estimate"),
+        (np.zeros((9, 2, 6, 9), int), r"x\.npy: holds int64 \[9, 2, 6, 9\], needed spikes \[T, 2, 6, 10\]"),
+        (np.full((9, 2, 6, 10), 0.5), "x.npy: holds float64 that are not whole numbers"),
+        (np.full((9, 2, 6, 10), 2), "x.npy: holds numbers from 2 to 2, needed 0 to 1"),
+        (np.zeros((0, 2, 6, 10), int), r"holds int64 \[0, 2, 6, 10\], needed spikes"),
     ],
 )
 def test_input_spikes_that_do_not_suit_are_refused(x: np.ndarray, said: str, tmp_path: Path) -> None:
@@ -210,3 +253,25 @@ def test_many_outputs_are_a_map_of_colours() -> None:
     assert [line.get_ydata().tolist() for line in few.axes[0].lines] == values[:, :2].T.tolist()
     many = plots.outputs_over_time(times, values, list("abcdefg"), "many")
     assert np.array_equal(many.axes[0].images[0].get_array(), values.T)
+
+
+def test_states_are_named_with_blanks_too(spikes: Path) -> None:
+    trace = run(program_of(), spikes, record=" u, v ")
+    assert set(trace.u) == set(trace.v) == {"conv", "out"}
+
+
+@pytest.mark.parametrize(
+    ("read", "said"),
+    [
+        (None, "the spikes may not be"),
+        (readout(3), "the outputs may"),
+        (replace(readout(2), names=AFFECT), "estimates"),
+    ],
+)
+def test_an_overflow_puts_in_doubt_what_the_program_gives(
+    read: Readout | None, said: str, capsys: pytest.CaptureFixture
+) -> None:
+    trace = counts(program_of(), 1)
+    doubtful = replace(trace, notes={"overflows": {"out": {"u_wraps": 3, "v_clips": 0}}})
+    _print_doubts(program_of(readout=read), doubtful, None)
+    assert said in " ".join(capsys.readouterr().out.split())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -117,6 +118,41 @@ def test_fan_in_counts_the_inputs_that_reach_a_slice() -> None:
         u = emulator.run(program, inputs, record_state=True).u["c"][:, c0:c1, y0:y1]
         reaching = int(np.any(u != 0, axis=(1, 2, 3)).sum())
         assert axons.hearings(program)["c"].fan_in(Part(c0, c1, y0, y1)) == reaching
+
+
+@st.composite
+def convolutions(draw: st.DrawFn) -> Layer:
+    """Any geometry that leaves something of the map."""
+    groups = draw(st.integers(1, 3))
+    channels, count = groups * draw(st.integers(1, 2)), groups * draw(st.integers(1, 3))
+    pairs = [draw(st.tuples(st.integers(low, high), st.integers(low, high))) for low, high in ((1, 3), (1, 3), (0, 2))]
+    kernel, stride, padding = pairs
+    dilation = draw(st.tuples(st.integers(1, 2), st.integers(1, 2)))
+    sides = draw(st.tuples(st.integers(5, 9), st.integers(5, 9)))
+    spans = zip(sides, kernel, stride, padding, dilation, strict=True)
+    out = [(n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in spans]
+    link = Connection("conv", np.full((count, channels // groups, *kernel), 2), stride, padding, dilation, groups)
+    return Layer("c", (channels, *sides), (count, out[0], out[1]), link, neuron(count))
+
+
+@settings(max_examples=60, deadline=None)
+@given(convolutions(), st.data())
+def test_fan_in_and_synapses_are_those_of_every_pair_counted(layer: Layer, data: st.DataObject) -> None:
+    """Pairs of an output and an input, one by one: the loops that define a convolution."""
+    (channels, height, width), (count, rows, columns), link = layer.in_shape, layer.out_shape, layer.connection
+    c0, y0 = data.draw(st.integers(0, count - 1)), data.draw(st.integers(0, rows - 1))
+    c1, y1 = data.draw(st.integers(c0 + 1, count)), data.draw(st.integers(y0 + 1, rows))
+    each, (k_y, k_x) = channels // link.groups, link.weight.shape[2:]
+    heard = [
+        (c // (count // link.groups) * each + i, y, x)
+        for c, o_y, o_x in itertools.product(range(c0, c1), range(y0, y1), range(columns))
+        for i, t_y, t_x in itertools.product(range(each), range(k_y), range(k_x))
+        if 0 <= (y := o_y * link.stride[0] - link.padding[0] + t_y * link.dilation[0]) < height
+        and 0 <= (x := o_x * link.stride[1] - link.padding[1] + t_x * link.dilation[1]) < width
+    ]
+    hearing = axons.hearings(program_of(layer))["c"]
+    assert hearing.fan_in(Part(c0, c1, y0, y1)) == len(set(heard))
+    assert hearing.synapses(Part(c0, c1, y0, y1)) == len(heard)
 
 
 @pytest.mark.parametrize("kind", ["conv", "dense"])
