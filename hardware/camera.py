@@ -20,7 +20,7 @@ class Camera:
     size: (width, height) of the sensor.
 
     Raises:
-        NeuvaError: if the crop leaves the pooled map, or another part is none of those there are.
+        NeuvaError: if the crop leaves the pooled map, a side is no whole number, or another part is none there is.
     """
 
     size: tuple[int, int] = (128, 128)
@@ -32,6 +32,14 @@ class Camera:
     swap_xy: bool = False
 
     def __post_init__(self) -> None:
+        for name, fits, needed in (
+            ("size", _is_pair, "two whole numbers"),
+            ("pool", _is_pair, "two whole numbers"),
+            ("crop", _is_crop, "two pairs of whole numbers"),
+            *((name, _is_bool, "true or false") for name in ("mirror_y", "mirror_x", "swap_xy")),
+        ):
+            if not fits(getattr(self, name)):
+                raise NeuvaError(f"the camera's {name} is {getattr(self, name)!r}, needed {needed}: correct it")
         if self.polarity not in ("both", "merged", "on", "off") or min(self.pool) < 1:
             raise NeuvaError(
                 f'a camera has polarity "{self.polarity}" and pooling {self.pool}: '
@@ -61,6 +69,18 @@ class Camera:
     def from_dict(cls, values: dict[str, Any]) -> Camera:
         """From what JSON made of its fields: lists are tuples again."""
         return cls(**{key: _tuples(value) for key, value in values.items()})
+
+
+def _is_bool(value: object) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_pair(value: object) -> bool:
+    return isinstance(value, tuple) and len(value) == 2 and all(type(side) is int for side in value)
+
+
+def _is_crop(value: object) -> bool:
+    return value is None or (isinstance(value, tuple) and len(value) == 2 and all(map(_is_pair, value)))
 
 
 def _tuples(value: Any) -> Any:

@@ -124,8 +124,9 @@ def _ticked(layer: Layer, trace: Trace) -> int:
 
 
 def _destinations(program: ChipProgram, layer: str) -> Interval:
-    """Packets a spike: one for each core it goes to, at most all that the next layer is on (one for the host)."""
-    order = ["input", *(each.name for each in program.layers)]
-    after = order[order.index(layer) + 1 :][:1]
-    cores = len({part.core for part in program.placement if part.layer in after}) or 1
+    """Packets a spike: on Speck one for each layer that hears it, on Loihi one to all cores of those (host: one)."""
+    heard_by = [each.name for each, sources in zip(program.layers, program.sources, strict=True) if layer in sources]
+    if program.family == "speck":  # a layer is on one core, and all that hear a spike are sent it
+        return Interval.exact(max(len(heard_by), 1))
+    cores = len({part.core for part in program.placement if part.layer in heard_by}) or 1
     return Interval(1, cores, cores)

@@ -6,18 +6,17 @@ import numpy as np
 
 from hardware.program import ChipProgram
 from hardware.speck.kernels import run_events
+from hardware.speck.paths import BORN, CHANNEL, PATH, TIME, Paths, X, Y
 from hardware.speck.queueing import Queue, Server
 from hardware.speck.synapses import Synapses
-
-TIME, BORN, NUMBER, Y, X = 0, 1, 2, 4, 5
-"""Columns of a row (t, born, number, channel, y, x): an event on its way, times in nanoseconds; see `run_events`."""
 
 
 class Core:
     """A layer's state, kept between stretches of events, and what it has done so far."""
 
-    def __init__(self, layer: Synapses, program: ChipProgram, queue: Queue | None) -> None:
+    def __init__(self, layer: Synapses, program: ChipProgram, paths: Paths, queue: Queue | None) -> None:
         self.layer = layer
+        self._paths = paths
         self.server = Server(queue.timing, drop=queue.full == "drop") if queue else None
         self.synops = self.updates = self.spikes = self.saturated = 0
         step = program.dt_us * 1000
@@ -25,7 +24,7 @@ class Core:
         f, h, w = layer.layer.out_shape
         self._clocks = np.array([[reset, reset], [0, step * layer.leaks]], np.int64)
         self._v = np.zeros((h * w, f), np.int32)
-        self._waiting = [np.zeros((0, 6), np.int64) for _ in layer.sources]
+        self._waiting = [np.zeros((0, paths.width), np.int64) for _ in layer.sources]
 
     def take(self, sent: list[np.ndarray], before: int) -> np.ndarray:
         """What has arrived before a time, in the order taken and, with a queue, at the time the work on it is done.
@@ -38,12 +37,9 @@ class Core:
             waiting = self._waiting[source]
             rows = np.concatenate([waiting, rows]) if len(waiting) else rows
             split = int(np.searchsorted(rows[:, TIME], before))
-            ready.append(rows[:split])
+            ready.append(self._paths.towards(rows[:split], self.layer.sources[source], self.layer.name))
             self._waiting[source] = rows[split:].copy()
-        rows = ready[0]
-        if len(ready) > 1:
-            rows = np.concatenate(ready)
-            rows = rows[np.lexsort((rows[:, NUMBER], rows[:, TIME]))]  # stable: then by source
+        rows = self._paths.merged(ready)
         if self.server is None:
             return rows
         done, kept = self.server.serve(rows[:, TIME], self.layer.reached(rows[:, Y], rows[:, X]))
@@ -53,7 +49,7 @@ class Core:
         """Spikes of the rows taken, and of the clocks before `until`, as rows with the neurons' own addresses."""
         neuron, (_, h, w) = self.layer.neuron, self.layer.layer.out_shape
         fired, synops, ticks, saturated = run_events(
-            rows,
+            rows[:, [TIME, CHANNEL, Y, X]],
             self.layer.weight,
             (h, w, *self.layer.stride, *self.layer.padding),
             self.layer.bias,
@@ -64,14 +60,19 @@ class Core:
         )
         self.synops += int(synops)
         self.updates += int(synops) + int(ticks) * self.layer.layer.neurons
-        self.spikes += len(fired)
         self.saturated += int(saturated)
-        return fired
+        causes = np.concatenate([rows, self._paths.tick(self.layer.name)])
+        sent = causes[fired[:, 1]]  # -1, a tick, is the last of them
+        sent[:, TIME], sent[:, CHANNEL:PATH] = fired[:, 0], fired[:, 2:]
+        self._paths.sent(sent, self.layer.name, self.spikes)
+        self.spikes += len(fired)
+        return sent
 
     def pooled(self, rows: np.ndarray) -> np.ndarray:
         """Addresses after sum-pooling, order kept; what lies beyond the last whole window is dropped."""
         pool, (_, height, width) = self.layer.layer.pool, self.layer.layer.sent_shape
         if pool == 1:
             return rows
-        moved = rows // np.array([1, 1, 1, 1, pool, pool])
+        moved = rows.copy()
+        moved[:, Y : X + 1] //= pool
         return moved[(moved[:, Y] < height) & (moved[:, X] < width)]

@@ -16,13 +16,14 @@ Rules (sinabs documentation, "Troubleshooting and Tips" and "Overview" of Speck)
 
 Order. A core takes events first in, first out, as they arrive; what it gives depends on the order of its input alone,
 so the cores can be worked through one by one. The neurons that one event makes spike send in the order of their rows,
-then columns, then features. Where spikes of several sources meet at the same time, those that an earlier input event
-caused come first (a tick's before any event's), then the sources in the order the layer names them: as if each input
-event were followed through all cores before the next. Both orders are assumptions: the chip's are not documented.
+then columns, then features (an assumption). Where spikes of several sources meet at the same time they come depth
+first, as the chip works (sinabs documentation, "Specksim"): each is followed to its end before the next is sent
+(hardware.speck.paths, with what it assumes of branches and ticks).
 
 Time. Without a queue no core takes time: a spike has the time of the event or tick that caused it. With one
 (hardware.speck.queueing) an event waits until the core is free, and all spikes it causes are sent when the work on it
-is done; they reach the next core at once, and leave the chip in the order they are sent.
+is done; they reach the next core at once, and leave the chip in the order they are sent. The leak clock goes on ticking
+in a core that still works off what was late at the end of the run.
 """
 
 from __future__ import annotations
@@ -34,9 +35,9 @@ from typing import Any
 import numpy as np
 
 from hardware.program import ChipProgram, Shape
-from hardware.speck.camera import seen
-from hardware.speck.core import BORN, NUMBER, TIME, Core
-from hardware.speck.input import events_of_camera, events_of_counts
+from hardware.speck.core import Core
+from hardware.speck.input import events_heard
+from hardware.speck.paths import BORN, CHANNEL, NUMBER, PATH, TIME, Paths
 from hardware.speck.queueing import Latency, Queue, QueueReport
 from hardware.speck.results import core_of, finished, gathered
 from hardware.speck.synapses import synapses
@@ -74,7 +75,9 @@ class EventEmulator:
         self.program = program
         self._queue = queue
         self._fed = self._until_ns = 0
-        self._cores = [Core(layer, program, queue) for layer in synapses(program)]
+        self._drained = False
+        self._paths = Paths(program)
+        self._cores = [Core(layer, program, self._paths, queue) for layer in synapses(program)]
 
     def feed(self, events: np.ndarray, until_us: int) -> Fed:
         """Process events in the order given, then what the clocks do before `until_us`.
@@ -83,16 +86,43 @@ class EventEmulator:
 
         Args:
             events: int64 [N, 4] of (t, channel, y, x), t sorted and before until_us, none before the last until_us.
+
+        Raises:
+            NeuvaError: if they are not, lie outside the input, or come after `drain`.
         """
+        if self._drained:
+            raise NeuvaError("events after the emulator was drained: make a new one")
+        self._check(events, until_us)
         self._until_ns = until_us * 1000
-        numbers = np.arange(self._fed, self._fed + len(events))
+        rows = np.zeros((len(events), self._paths.width), np.int64)
+        rows[:, TIME] = rows[:, BORN] = events[:, 0] * 1000
+        rows[:, NUMBER] = np.arange(self._fed, self._fed + len(events))
+        rows[:, CHANNEL:PATH] = events[:, 1:]
+        self._paths.sent(rows, "input", self._fed)
         self._fed += len(events)
-        rows = np.column_stack([events[:, 0] * 1000, events[:, 0] * 1000, numbers, events[:, 1:]])
         return self._advance(rows, self._until_ns)
 
     def drain(self) -> Fed:
-        """Work off what is still on its way between cores."""
-        return self._advance(np.zeros((0, 6), np.int64), np.iinfo(np.int64).max)
+        """Work off what is still on its way between cores; the end, nothing can be fed any more."""
+        self._drained = True
+        return self._advance(np.zeros((0, self._paths.width), np.int64), np.iinfo(np.int64).max)
+
+    def _check(self, events: np.ndarray, until_us: int) -> None:
+        shape, last = self.program.input.shape, self._until_ns // 1000
+        if events.ndim != 2 or events.shape[1] != 4 or events.dtype.kind != "i":
+            raise NeuvaError(f"events are {events.dtype} {list(events.shape)}, needed integers [N, 4] (t, c, y, x)")
+        if until_us < last:
+            raise NeuvaError(
+                f"events until {until_us} us after the emulator was fed until {last} us: feed them in order"
+            )
+        early = np.diff(events[:, 0], prepend=last) < 0
+        bad = early | (events[:, 0] >= until_us) | ((events[:, 1:] < 0) | (events[:, 1:] >= shape)).any(axis=1)
+        if bad.any():
+            row = int(bad.argmax())
+            raise NeuvaError(
+                f"event {row} {events[row].tolist()} is outside {last} <= t < {until_us} us, earlier than the one "
+                f"before or outside the input {shape}: feed sorted events of the program's input"
+            )
 
     def _advance(self, rows: np.ndarray, before: int) -> Fed:
         sent, spikes = {"input": rows}, {}
@@ -119,13 +149,19 @@ class EventEmulator:
         return {core.layer.name: core.saturated for core in self._cores if core.saturated}
 
     def report(self, latency: np.ndarray) -> QueueReport:
-        """What the queues saw so far, with the latencies of all that was fed; no cores without queues."""
+        """What the queues saw so far, with the latencies of all that was fed.
+
+        Raises:
+            NeuvaError: if there are no queues.
+        """
+        if self._queue is None:
+            raise NeuvaError("an emulator without queues has nothing to report: give it a Queue")
         loads = [
             core.server.load(core_of(self.program, core.layer.name), core.layer.name, self._until_ns)
             for core in self._cores
             if core.server
         ]
-        return QueueReport(self._queue or Queue(), Latency.of(latency), tuple(loads))
+        return QueueReport(self._queue, Latency.of(latency), tuple(loads))
 
 
 def stretches(emulator: EventEmulator, stream: np.ndarray, duration: int) -> Iterator[Fed]:
@@ -165,12 +201,9 @@ def run(
     Raises:
         NeuvaError: if program and events do not suit each other or a Speck chip; with `strict`, at a saturation.
     """
-    dense = events.dtype.names is None
-    if program.camera is not None and {"x", "y", "p"} <= set(events.dtype.names or ()):
-        events = seen(program.camera, events)
-    stream = events_of_counts(program, events) if dense else events_of_camera(program, events, start_us)
+    stream = events_heard(program, events, start_us)
     last = int(stream[-1, 0]) if len(stream) else -1
-    steps = len(events) if dense else last // program.dt_us + 1
+    steps = len(events) if events.dtype.names is None else last // program.dt_us + 1
     duration = steps * program.dt_us if duration_us is None else duration_us
     if duration <= last:
         raise NeuvaError(f"the run ends at {duration} us but an event is at {last} us: cut the events or run longer")
@@ -193,7 +226,7 @@ def run(
 
 def _plain(rows: np.ndarray) -> np.ndarray:
     """(t in microseconds, channel, y, x)."""
-    return np.concatenate([rows[:, :1] // 1000, rows[:, 3:]], axis=1)
+    return np.concatenate([rows[:, :1] // 1000, rows[:, CHANNEL:PATH]], axis=1)
 
 
 def _spikes(shape: Shape, events: np.ndarray) -> Spikes:

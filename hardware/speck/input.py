@@ -1,11 +1,34 @@
-"""What goes into a Speck emulator: counts per step, or single events."""
+"""What goes into a Speck: counts per step, or single events, through its camera layer where it has one."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from hardware.program import ChipProgram
+from hardware.speck.camera import seen
 from neuva import NeuvaError
+
+
+def events_heard(program: ChipProgram, events: np.ndarray, start_us: int = 0) -> np.ndarray:
+    """What the first cores hear of a recording: `events_of_counts`, or `events_of_camera` after the camera layer.
+
+    Args:
+        program: for a chip of the Speck family.
+        events: counts [T, C, H, W] per step of dt; or a structured array with fields t, x, y, p of the input's size,
+            of the sensor's where the program has a camera.
+        start_us: the recording's time that becomes 0.
+
+    Returns:
+        int64 [N, 4] of (t, channel, y, x), t in microseconds.
+
+    Raises:
+        NeuvaError: if program and events do not suit each other.
+    """
+    if events.dtype.names is None:
+        return events_of_counts(program, events)
+    if program.camera is not None and {"x", "y", "p"} <= set(events.dtype.names):
+        events = seen(program.camera, events)
+    return events_of_camera(program, events, start_us)
 
 
 def checked_counts(program: ChipProgram, counts: np.ndarray) -> np.ndarray:

@@ -55,7 +55,8 @@ def run_clocked(
         record: int32 [T, H * W, F] filled with v after each step, or of length 0.
 
     Returns:
-        int64 [N, 3] of (step, flat neuron, count); synaptic operations; sums beyond the chip's 16 bits.
+        int64 [N, 3] of (step, flat neuron, count); synaptic operations; sums beyond the chip's 16 bits, those below
+        only where `low` would let them stay there.
     """
     height, width, stride_y, stride_x, pad_y, pad_x = geometry
     threshold, low, to_zero = constants
@@ -89,7 +90,7 @@ def run_clocked(
             place = touched[i]
             for f in range(features):
                 value = v[place, f] + bias[f]
-                overflows += value > STATE_MAX or value < STATE_MIN
+                overflows += value > STATE_MAX or low < STATE_MIN > value
                 if value >= threshold:
                     count = value // threshold
                     value = 0 if to_zero else value - count * threshold
@@ -119,8 +120,7 @@ def run_events(
     does v -= threshold or v = 0; then v = max(v, low). A tick does the same on all neurons with the bias for weight.
 
     Args:
-        events: int64 [S, 6] of (t, born, number, channel, y, x) in the order worked on; born and number are those of
-            the input event that caused it.
+        events: int64 [S, 4] of (t, channel, y, x) in the order worked on.
         weight, geometry, bias, constants: see `run_clocked`.
         clocks: int64 [2, 2], next time and period of the reset of all states, then of the leak; periods of 0: never.
             Either comes before an event of its time, the reset first.
@@ -128,12 +128,12 @@ def run_events(
         v: int32 [H * W, F].
 
     Returns:
-        int64 [N, 6] rows of the spikes in the order sent, at their neurons' addresses, a tick's born at the tick and
-        numbered -1; synaptic operations; ticks done; states that saturated.
+        int64 [N, 5] of (t, cause, channel, y, x), the spikes in the order sent, at their neurons' addresses; cause is
+        the index of the event, -1 for a tick. Synaptic operations; ticks done; states that saturated.
     """
     height, width, stride_y, stride_x, pad_y, pad_x = geometry
     kernel_y, kernel_x, features = weight.shape[1:]
-    out, used, taps, ticks, saturated = np.empty((1024, 6), np.int64), 0, 0, 0, 0
+    out, used, taps, ticks, saturated = np.empty((1024, 5), np.int64), 0, 0, 0, 0
     for s in range(len(events) + 1):
         until = events[s, 0] if s < len(events) else end - 1
         clock = _due(clocks, until)
@@ -147,12 +147,12 @@ def run_events(
                 for row in range(height):
                     for column in range(width):
                         target = v[row * width + column]
-                        out, used, over = _add(target, bias, constants, (now, now, -1, row, column), out, used)
+                        out, used, over = _add(target, bias, constants, (now, -1, row, column), out, used)
                         saturated += over
             clock = _due(clocks, until)
         if s == len(events):
             break
-        t, born, number, channel, y, x = events[s]
+        t, channel, y, x = events[s]
         first_y, end_y = _reach(y, height, kernel_y, stride_y, pad_y)
         first_x, end_x = _reach(x, width, kernel_x, stride_x, pad_x)
         taps += max(end_y - first_y, 0) * max(end_x - first_x, 0)
@@ -160,7 +160,7 @@ def run_events(
             for column in range(first_x, end_x):
                 kernel = weight[channel, y + pad_y - row * stride_y, x + pad_x - column * stride_x]
                 target = v[row * width + column]
-                out, used, over = _add(target, kernel, constants, (t, born, number, row, column), out, used)
+                out, used, over = _add(target, kernel, constants, (t, s, row, column), out, used)
                 saturated += over
     return out[:used], taps * features, ticks, saturated
 
@@ -180,16 +180,17 @@ def _add(
     target: np.ndarray,
     kernel: np.ndarray,
     constants: tuple[int, int, bool],
-    cause: tuple[int, int, int, int, int],
+    cause: tuple[int, int, int, int],
     out: np.ndarray,
     used: int,
 ) -> tuple[np.ndarray, int, int]:
-    """Add a kernel row to the features of a place; one spike at most each, of (t, born, number, row, column)."""
+    """Add a kernel row to the features of a place; one spike at most each, of (t, cause, row, column)."""
     threshold, low, to_zero = constants
     peak, saturated = STATE_MIN, 0
+    least = np.int32(STATE_MIN if low < STATE_MIN else -(1 << 31))  # no loss where `low` cuts higher anyway
     for f in range(len(kernel)):
         value = target[f] + kernel[f]
-        clipped = min(max(value, np.int32(STATE_MIN)), np.int32(STATE_MAX))
+        clipped = min(max(value, least), np.int32(STATE_MAX))
         saturated += clipped != value
         clipped = max(clipped, np.int32(low))
         target[f] = clipped
@@ -199,7 +200,7 @@ def _add(
             if target[f] >= threshold:
                 target[f] = np.int32(0) if to_zero else np.int32(target[f] - threshold)
                 out = _room(out, used)
-                out[used, 0], out[used, 1], out[used, 2], out[used, 4], out[used, 5] = cause
-                out[used, 3] = f
+                out[used, 0], out[used, 1], out[used, 3], out[used, 4] = cause
+                out[used, 2] = f
                 used += 1
     return out, used, saturated

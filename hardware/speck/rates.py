@@ -20,15 +20,16 @@ from hardware.speck.synapses import Synapses, synapses
 from hardware.trace import Spikes, Trace
 
 WINDOW_US = 100_000
-"""Over which the peak is taken: long against a core's queue, short against a gesture."""
+"""Over which the peak is taken, a window every half of it: long against a core's queue, short against a gesture."""
 
 
 @dataclass(frozen=True)
 class CoreRate:
     """A core's work in a run.
 
-    synops, peak: synaptic operations a second, of the whole run and of its busiest window.
-    load: share of the busiest window that the core would be at work. ceiling: the operations a second taken for it.
+    synops, peak: synaptic operations a second, of the whole run and of its busiest window (of the run, if shorter).
+    load: share of the busiest window that the core would be at work.
+    ceiling, event_ns: the operations a second, and the nanoseconds an event costs besides, taken for it.
     """
 
     core: int
@@ -37,6 +38,7 @@ class CoreRate:
     peak: float
     load: float
     ceiling: float
+    event_ns: int
 
 
 def rates(program: ChipProgram, trace: Trace, timing: Timing | None = None) -> list[CoreRate]:
@@ -64,7 +66,7 @@ def synops_per_second(found: Iterable[CoreRate]) -> list[Finding]:
             "warning",
             f"layer {rate.layer}",
             f"{rate.peak:,.0f} synaptic operations/s at the busiest, {rate.load:.0%} of what a core can do",
-            f"{rate.ceiling:,.0f}/s (assumed, none is published) less {Timing.load().event_ns} ns an event",
+            f"{rate.ceiling:,.0f}/s (assumed, none is published) less {rate.event_ns} ns an event",
             "fewer features, a smaller kernel or a larger stride here, or fewer spikes before it",
         )
         for rate in found
@@ -75,15 +77,20 @@ def synops_per_second(found: Iterable[CoreRate]) -> list[Finding]:
 def _rate(layer: Synapses, heard: Spikes, core: int, duration_us: int, timing: Timing) -> CoreRate:
     _, y, x = np.unravel_index(heard.neuron, layer.in_shape)
     reached = layer.reached(y, x)
-    window = heard.t // WINDOW_US
-    synops = np.bincount(window, heard.count * reached, minlength=1)
-    work_ns = np.bincount(window, heard.count * timing.work_ns(reached), minlength=1)
-    span_us = min(WINDOW_US, max(duration_us, 1))
+    synops, work_ns = heard.count * reached, heard.count * timing.work_ns(reached)
+    span_us = min(WINDOW_US, max(duration_us, int(heard.t.max(initial=0)) + 1))
     return CoreRate(
         core,
         layer.name,
         float(synops.sum()) * 1e6 / max(duration_us, 1),
-        float(synops.max()) * 1e6 / span_us,
-        float(work_ns.max()) / 1e3 / span_us,
+        _busiest(heard.t, synops) * 1e6 / span_us,
+        _busiest(heard.t, work_ns) / 1e3 / span_us,
         timing.synops_per_s,
+        timing.event_ns,
     )
+
+
+def _busiest(t: np.ndarray, amount: np.ndarray) -> float:
+    """The most within any two half windows that lie side by side."""
+    halves = np.bincount(t // (WINDOW_US // 2), amount, minlength=2)
+    return float((halves[1:] + halves[:-1]).max())

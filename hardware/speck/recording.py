@@ -11,11 +11,10 @@ from hardware.power import Power
 from hardware.program import ChipProgram
 from hardware.rules import findings
 from hardware.speck.board import Heard, open_board
-from hardware.speck.camera import seen
 from hardware.speck.chip import load
 from hardware.speck.configuration import layer_configurations
 from hardware.speck.cores import destinations
-from hardware.speck.input import events_of_camera, events_of_counts
+from hardware.speck.input import events_heard
 from hardware.speck.results import core_of, finished, gathered, merged, pooled
 from hardware.speck.rules import RULES
 from hardware.speck.synapses import synapses
@@ -42,7 +41,7 @@ def run(program: ChipProgram, events: np.ndarray, duration_us: int) -> Trace:
     """
     leak_hz = _leak_hz(program)
     _require_fit(program)
-    stream = _stream(program, events)
+    stream = events_heard(program, events)
     if len(stream) and stream[-1, 0] >= duration_us:
         raise NeuvaError(f"the run ends at {duration_us} us but an event is at {stream[-1, 0]} us: cut the events")
     cores, configurations = load(program.target).cores, layer_configurations(program)
@@ -118,14 +117,6 @@ def _require_fit(program: ChipProgram) -> None:
     broken = [finding for finding in findings(program, RULES) if finding.severity == "error"]
     if broken:
         raise NeuvaError(f"the program does not fit the chip ({len(broken)} rules broken): see `neuva check`")
-
-
-def _stream(program: ChipProgram, events: np.ndarray) -> np.ndarray:
-    if events.dtype.names is None:
-        return events_of_counts(program, events)
-    if program.camera is not None:
-        events = seen(program.camera, events)
-    return events_of_camera(program, events, 0)
 
 
 def _addressed(program: ChipProgram, stream: np.ndarray) -> np.ndarray:

@@ -210,7 +210,8 @@ def readout_classes(program: ChipProgram) -> Iterator[Finding]:
     if _spread(program):
         outputs = -(-outputs // load(program.target).readout_spacing)
     if outputs > limit:
-        cure = "read the output spikes on the host, as the program's read-out does, or use fewer outputs"
+        does = ", as the program's read-out does" if program.readout else ""
+        cure = f"read the output spikes on the host{does}, or use fewer outputs"
         size = sizes(program)[-1]
         yield _found("readout_classes", size, f"{outputs} outputs", f"{limit} on the chip", cure, "warning")
 

@@ -99,21 +99,11 @@ def _synapses(layer: Layer, names: tuple[str, ...], shapes: list[Shape]) -> Syna
             f"layer {layer.name} has groups {link.groups}, dilation {link.dilation}, weight exponent "
             f"{link.weight_exp}; a Speck core has 1, (1, 1) and 0: write the kernel out with zeros"
         )
-    if not np.issubdtype(link.weight.dtype, np.integer) or not np.issubdtype(neuron.bias.dtype, np.integer):
-        raise NeuvaError(f"layer {layer.name} has weights or biases that are no integers: quantise the network first")
     dense = link.kind == "dense"
-    if dense and link.weight.shape[1:] != (int(np.prod(shape)),):
-        raise NeuvaError(f"layer {layer.name} has weights {link.weight.shape}, but {int(np.prod(shape))} inputs")
+    if dense and layer.out_shape[1:] != (1, 1):
+        raise NeuvaError(f"layer {layer.name} is dense and gives {layer.out_shape}, allowed {layer.neurons, 1, 1}")
     weight = link.weight.reshape(-1, *shape) if dense else link.weight
     stride, padding = ((1, 1), (0, 0)) if dense else (link.stride, link.padding)
-    if weight.ndim != 4 or weight.shape[1] != shape[0] or neuron.bias.shape != weight.shape[:1]:
-        raise NeuvaError(
-            f"layer {layer.name} has weights {link.weight.shape} and biases {neuron.bias.shape}, but receives {shape}: "
-            "needed weights [F, C, K_y, K_x] and biases [F]"
-        )
-    sides = [(shape[i + 1] + 2 * padding[i] - weight.shape[i + 2]) // stride[i] + 1 for i in (0, 1)]
-    if (weight.shape[0], *sides) != layer.out_shape:
-        raise NeuvaError(f"layer {layer.name} gives {(weight.shape[0], *sides)} but declares {layer.out_shape}")
     if neuron.threshold < 1 or neuron.low > 0:
         raise NeuvaError(
             f"layer {layer.name} has threshold {neuron.threshold} and lower bound {neuron.low}, "

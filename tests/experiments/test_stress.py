@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from experiments.cli import app
 from experiments.commands.stress import curves
 from experiments.plots import load_and_latency, png
 from experiments.stress import ceilings, stress
+from hardware.camera import Camera
 from hardware.program import ChipProgram, Connection, InputEncoding, Layer, LoihiNeuron, SpeckNeuron
 from hardware.speck.queueing import Queue, Timing
 from neuva import NeuvaError
@@ -82,3 +84,31 @@ def test_the_command_draws_and_prints(tmp_path) -> None:
     done = CliRunner().invoke(app, ["stress", *common, str(tmp_path / "a.png"), "--drop", "--synops-per-s", "1e5"])
     assert "assumed: 1e+05" in done.output
     assert "dropped" in done.output
+
+
+def test_the_recording_goes_through_the_camera_layer() -> None:
+    """Every third event is ON, and its pixel pooled and mirrored before the cores see it."""
+    chip = replace(chain(), camera=Camera((16, 16), "on", (2, 2), mirror_x=True))
+    events = steady(3000)
+    events["p"], events["x"] = np.arange(3000) % 3 == 0, 15
+    found = stress(chip, events, Queue(TIMING), lambda *_: None, [1])[0]
+    assert [core.events for core in found.report.cores] == [1000, 2000]
+    assert found.rate == pytest.approx(1e6 / 300, rel=1e-3)
+    events["p"] = 0
+    with pytest.raises(NeuvaError, match="no events that reach"):
+        stress(chip, events, Queue(TIMING), lambda *_: None, [1])
+
+
+def test_a_binary_inputs_rate_is_of_what_it_lets_through() -> None:
+    chip = replace(chain(), input=InputEncoding((1, 8, 8), "binary"))
+    slow, fast = stress(chip, steady(), Queue(TIMING), lambda *_: None, [1, 10])
+    assert (slow.report.cores[0].events, fast.report.cores[0].events) == (200, 20)  # one a pixel and step of 1 ms
+    assert slow.rate == pytest.approx(fast.rate, rel=0.06)
+
+
+def test_another_picture_than_a_png_is_refused(tmp_path) -> None:
+    chain(2).save(tmp_path / "chip.h5")
+    (tmp_path / "events.csv").write_text("t,x,y,p\n0,0,0,1\n")
+    command = ["stress", str(tmp_path / "chip.h5"), str(tmp_path / "events.csv"), "--out", str(tmp_path / "a.txt")]
+    with pytest.raises(NeuvaError, match=r"written as \.png"):
+        CliRunner().invoke(app, command, catch_exceptions=False)

@@ -376,3 +376,21 @@ def test_baseline_by_hand() -> None:
     assert one.memory.typical == pytest.approx((728 + 869) * 8 * 20e-12 / 64)
     assert one.every_step.typical == pytest.approx(EVERY * one.per_inference.typical)
     assert json.loads(json.dumps(one.to_dict()))["macs"] == one.macs == 2768
+
+
+def test_a_speck_spike_goes_to_each_layer_that_hears_it() -> None:
+    """input -> a -> b, c -> join: each core has its own number of destinations, whatever layer comes next in order."""
+    own = neuron("speck", 1)
+    link = Connection("conv", np.full((1, 1, 1, 1), 20, np.int16))
+    layers = tuple(
+        Layer(name, (1, 2, 2), (1, 2, 2), link, own, 1, sources)
+        for name, sources in (("a", ("input",)), ("b", ("a",)), ("c", ("a",)), ("join", ("b", "c")))
+    )
+    placement = tuple(CoreSlice(core, layer.name, 0, 1, 0, 2) for core, layer in enumerate(layers))
+    readout = Readout(np.zeros((2, 4), np.float32), np.zeros(2, np.float32), 0.9, 1)
+    program = ChipProgram("speck2f", DT, InputEncoding((1, 2, 2), "counts"), layers, readout, placement)
+    trace = event_driven.run(program, np.ones((1, 1, 2, 2), int))
+    parts = energy(trace, program, round_table()).by_layer
+    packets = {name: part.spikes.high / 1e-12 for name, part in parts.items()}
+    assert packets == pytest.approx({"input": 4, "a": 8, "b": 4, "c": 4, "join": 8})
+    assert all(part.spikes.low == part.spikes.high for part in parts.values())

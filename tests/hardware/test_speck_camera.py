@@ -138,11 +138,21 @@ def test_a_program_keeps_its_camera(tmp_path) -> None:
         {"crop": ((0, 5), (0, 3)), "pool": (2, 1)},
         {"polarity": "white"},
         {"pool": (0, 1)},
+        {"pool": (1.5, 1)},
+        {"pool": 2},
+        {"size": (16.5, 8)},
+        {"size": (16, 8, 1)},
+        {"size": "no"},
+        {"crop": ()},
+        {"crop": ((0, 3), (0, 3), (0, 3))},
+        {"crop": ((0, 2.5), (0, 3))},
+        {"mirror_x": "no"},
+        {"swap_xy": 1},
     ],
 )
 def test_a_camera_that_cannot_be_is_refused(wrong: dict) -> None:
-    with pytest.raises(NeuvaError, match=r"crop|polarity"):
-        Camera((WIDTH, HEIGHT), **wrong)
+    with pytest.raises(NeuvaError, match=r"crop|polarity" + "".join(f"|the camera's {name} is" for name in wrong)):
+        Camera(**({"size": (WIDTH, HEIGHT)} | wrong))
 
 
 @settings(max_examples=40, deadline=None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from dataclasses import replace
 
 import numpy as np
@@ -57,7 +58,7 @@ def random_program(seed: int, bias: bool = True) -> ChipProgram:
 
 
 def branching_program(seed: int) -> ChipProgram:
-    """input -> a -> b, and a, b -> join; pools leave rows over; a and join leak."""
+    """input -> a -> b, and a, b -> join; pools leave rows over; all leak."""
     rng = np.random.default_rng(seed)
 
     def layer(
@@ -76,7 +77,7 @@ def branching_program(seed: int) -> ChipProgram:
 
     return program(
         layer("a", 3, (2, 7, 5), 3, ("input",), 2, 1),
-        layer("b", 3, (3, 3, 2), 3, ("a",)),
+        layer("b", 3, (3, 3, 2), 3, ("a",), 1, 1),
         layer("join", 2, (3, 3, 2), 1, ("b", "a"), 1, 1),
     )
 
@@ -106,14 +107,16 @@ WRONG = (
     "pooling joins the events of a window",
     "pooling keeps the rows left over",
     "events before the tick of their time",
-    "sources in the other order",
+    "hearers in the other order",
+    "breadth first",
+    "a tick's spikes of the first layer first",
     "only the first destination hears",
     "no reset",
 )
 
 
 def reference(chip: ChipProgram, counts: np.ndarray, broken: str = "") -> dict[str, list[tuple[int, ...]]]:
-    """Each input event, tick and reset followed through all cores before the next; `broken` names one broken rule."""
+    """Each spike followed through all cores before the next is sent; `broken` names one broken rule."""
     events = [tuple(int(value) for value in row) for row in events_of_counts(chip, counts)]
     every = chip.reset_every * DT
     tick_rank = 3 if broken == "events before the tick of their time" else 1
@@ -126,16 +129,38 @@ def reference(chip: ChipProgram, counts: np.ndarray, broken: str = "") -> dict[s
         if rank == 0:
             v = {name: np.zeros_like(state) for name, state in v.items()}
             continue
-        here = {"input": [event] if event else []}
-        for layer, before in zip(chip.layers, ["input", *(layer.name for layer in chip.layers)], strict=False):
-            names = layer.sources or (before,)
-            names = names[::-1] if broken == "sources in the other order" else names
-            heard = [each for name in names if not unheard(chip, name, layer, broken) for each in here[name]]
-            own = [] if event or not layer.neuron.bias.any() else fire(layer, v, None, t, broken)
-            own += [spike for each in heard for spike in fire(layer, v, each, t, broken)]
+        ticked = {} if event else {each.name: fire(each, v, None, t, broken) for each in chip.layers if leaks(each)}
+        order = chip.layers if broken == "a tick's spikes of the first layer first" else chip.layers[::-1]
+        todo = deque((hearer, event) for hearer in hearers(chip, "input", broken) if event)
+        for layer in order:
+            sent[layer.name] += ticked.get(layer.name, [])
+            todo += onwards(chip, layer, ticked.get(layer.name, []), broken)
+        while todo:
+            layer, each = todo.popleft()
+            own = fire(layer, v, each, t, broken)
             sent[layer.name] += own
-            here[layer.name] = pool(layer, own, broken)
+            new = onwards(chip, layer, own, broken)
+            if broken == "breadth first":
+                todo += new
+            else:
+                todo.extendleft(new[::-1])
     return sent
+
+
+def leaks(layer: Layer) -> bool:
+    return bool(layer.neuron.bias.any())
+
+
+def onwards(
+    chip: ChipProgram, layer: Layer, own: list[tuple[int, ...]], broken: str
+) -> list[tuple[Layer, tuple[int, ...]]]:
+    return [(next_, spike) for spike in pool(layer, own, broken) for next_ in hearers(chip, layer.name, broken)]
+
+
+def hearers(chip: ChipProgram, name: str, broken: str) -> list[Layer]:
+    found = [layer for layer, sources in zip(chip.layers, chip.sources, strict=True) if name in sources]
+    found = found[::-1] if broken == "hearers in the other order" else found
+    return found[:1] if broken == "only the first destination hears" else found
 
 
 def fire(layer: Layer, v: dict, event: tuple[int, ...] | None, t: int, broken: str) -> list[tuple[int, ...]]:
@@ -167,11 +192,6 @@ def pool(layer: Layer, spikes: list[tuple[int, ...]], broken: str) -> list[tuple
         return [(t, f, min(y, h - 1), min(x, w - 1)) for t, f, y, x in moved]
     inside = [spike for spike in moved if spike[2] < h and spike[3] < w]
     return list(dict.fromkeys(inside)) if broken == "pooling joins the events of a window" else inside
-
-
-def unheard(chip: ChipProgram, name: str, layer: Layer, broken: str) -> bool:
-    hearing = [each.name for each in chip.layers if name in each.sources]
-    return broken == "only the first destination hears" and len(hearing) > 1 and hearing[0] != layer.name
 
 
 def convolve(link: Connection, image: np.ndarray, kernel: np.ndarray) -> np.ndarray:
@@ -415,3 +435,78 @@ def test_silence(steps: int) -> None:
     for run in (clocked.run, event_driven.run):
         trace = run(chip, np.zeros((steps, 2, 9, 7), int))
         assert (trace.spikes["b"].total, len(trace.va), trace.duration_us) == (0, steps, steps * DT)
+
+
+def test_a_spike_is_followed_to_its_end_before_the_next_is_sent() -> None:
+    """left sends 0 and 1 for an event, right answers each by 0 and 1, and join hears both, of weights 1 and 2."""
+    own = SpeckNeuron(1, 0, "zero", np.zeros(2, int))
+    left = Layer("left", (1, 1, 1), (2, 1, 1), Connection("conv", np.ones((2, 1, 1, 1), np.int8)), own)
+    right = Layer("right", (2, 1, 1), (2, 1, 1), Connection("conv", np.ones((2, 2, 1, 1), np.int8)), own)
+    weight, third = np.array([1, 2], np.int8).reshape(1, 2, 1, 1), SpeckNeuron(3, 0, "zero", np.zeros(1, int))
+    join = Layer("join", (2, 1, 1), (1, 1, 1), Connection("conv", weight), third, 1, ("left", "right"))
+    fed = EventEmulator(program(left, right, join)).feed(np.zeros((1, 4), int), DT)
+    # depth first: right 0, 1, left 0, right 0, 1, left 1: 1 + 2 and 1 + 1 + 2 spike, and 2 stays
+    # one source after the other, either way round: 1 + 2, 1 + 2, 1 + 2
+    assert len(fed.spikes["join"]) == 2
+
+
+def test_two_events_on_a_pixel_come_after_all_first_ones() -> None:
+    chip = random_program(0)
+    counts = np.zeros((1, 2, 9, 7), int)
+    counts[0, 0, 0, 0], counts[0, 1, 3, 2] = 3, 2
+    pixels = [row[1:] for row in events_of_counts(chip, counts).tolist()]
+    assert pixels == [[0, 0, 0], [1, 3, 2], [0, 0, 0], [1, 3, 2], [0, 0, 0]]
+
+
+@pytest.mark.parametrize("low", [-32768, -40_000])
+def test_a_state_cut_below_counts_where_the_bound_would_not_cut_it_anyway(low: int) -> None:
+    chip = replace_low(point([-20_000], threshold=30_000), low)
+    cut = {"saturations": {"n": 2}} if low < -32768 else {}  # -20000, then -40000 and -52768: both are cut
+    assert event_driven.run(chip, send([0, 0, 0])).notes == cut
+    counted = {"saturations": {"n": 1}} if low < -32768 else {}
+    assert clocked.run(chip, np.full((1, 1, 1, 1), 3)).notes == counted
+
+
+@pytest.mark.parametrize("stretch", [1, 7])
+def test_a_run_in_short_stretches_is_one_feed(stretch: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    chip = replace(branching_program(2), reset_every=2)
+    stream = events_of_counts(chip, random_counts(2, chip))
+    whole = EventEmulator(chip).feed(stream, 6 * DT)
+    monkeypatch.setattr(event_driven, "STRETCH", stretch)
+    parts = list(event_driven.stretches(EventEmulator(chip), stream, 6 * DT))
+    assert len(parts) > 3
+    for name, rows in whole.spikes.items():
+        np.testing.assert_array_equal(np.concatenate([part.spikes[name] for part in parts]), rows)
+    np.testing.assert_array_equal(np.concatenate([part.sent for part in parts]), whole.sent)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([[10, 0, 0, 0], [5, 0, 0, 0]], "event 1 .* earlier"),
+        ([[3, 0, 0, 0]], "outside 5 <= t < 20"),
+        ([[20, 0, 0, 0]], "outside 5 <= t < 20"),
+        ([[10, 2, 0, 0]], "outside the input"),
+        ([[10, 0, 9, 0]], "outside the input"),
+        ([[10, 0, 0, -3]], "outside the input"),
+        ([[10.0, 0, 0, 0]], "needed integers"),
+        ([[10, 0, 0]], "needed integers"),
+    ],
+)
+def test_what_cannot_be_fed_is_refused(rows: list, message: str) -> None:
+    emulator = EventEmulator(random_program(0))
+    emulator.feed(np.zeros((1, 4), int), 5)
+    with pytest.raises(NeuvaError, match=message):
+        emulator.feed(np.array(rows), 20)
+
+
+def test_feeding_goes_forward_and_ends_with_the_drain() -> None:
+    emulator, nothing = EventEmulator(random_program(0)), np.zeros((0, 4), int)
+    emulator.feed(nothing, 5)
+    with pytest.raises(NeuvaError, match="fed until 5 us"):
+        emulator.feed(nothing, 4)
+    emulator.drain()
+    with pytest.raises(NeuvaError, match="drained"):
+        emulator.feed(nothing, 10)
+    with pytest.raises(NeuvaError, match="without queues"):
+        emulator.report(np.zeros((0, 2), int))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hardware.program import ChipProgram, Connection, InputEncoding, Layer, SpeckNeuron
 from hardware.speck import event_driven
 from hardware.speck.event_driven import EventEmulator, Fed
-from hardware.speck.queueing import Queue, QueueReport, Server, Timing
+from hardware.speck.queueing import Latency, Queue, QueueReport, Server, Timing
 from neuva import NeuvaError
 
 TIMING = Timing(synops_per_s=1e6, event_ns=4000, buffer=3)  # a synapse takes 1 us: one event of one synapse 5 us
@@ -236,7 +236,8 @@ def test_peak_load_is_that_of_the_busiest_window() -> None:
     rows = np.concatenate([steady(1000, 10), 10_000 + steady(1000, 5), 20_000 + steady(10, 1000)])
     rows[:, 1:] = 0
     report = timed(chain(1), rows, Queue(TIMING), 30_000)[2]
-    assert report.cores[0].peak_load == pytest.approx(0.5)  # 1,000 events of 5 us in each of the first two windows
+    # from 5 to 15 ms: 500 events of 5 us and then 1,000; in whole windows from 0, half of each of the first two
+    assert report.cores[0].peak_load == pytest.approx(0.75)
     assert report.cores[0].load == pytest.approx(2010 * 5 / 30_000)
 
 
@@ -267,3 +268,64 @@ def test_the_tables_times_are_read() -> None:
 def test_times_out_of_range_are_refused(wrong: dict) -> None:
     with pytest.raises(NeuvaError, match="allowed are at least 1, 0 and 1"):
         replace(TIMING, **wrong)
+
+
+@pytest.mark.parametrize("bursts", [[0], [17_000], [23_000], [0, 12_000], [3_000, 16_000, 26_000]])
+def test_a_burst_is_the_peak_wherever_it_falls(bursts: list[int]) -> None:
+    """500 events of 5 us in 4 ms: whatever their place against the windows, and with others more than 5 ms away."""
+    rows = np.concatenate([steady(500, 8) + np.array([first, 0, 0, 0]) for first in bursts])
+    assert timed(chain(1), rows, Queue(TIMING), 30_000)[2].cores[0].peak_load == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize("run_us", [1000, 4000])
+def test_a_run_shorter_than_the_window_is_its_own_window(run_us: int) -> None:
+    core = timed(chain(1), steady(100, 10), Queue(TIMING), run_us)[2].cores[0]
+    assert core.peak_load == core.load == pytest.approx(500 / run_us)
+
+
+@pytest.mark.parametrize("number", [20_000, 1000])
+def test_the_offered_load_counts_what_comes_late(number: int) -> None:
+    """Behind a core at five times its ceiling: work is offered to both alike, and reaches the second at its pace."""
+    first, second = timed(chain(2), steady(number, 1), Queue(TIMING), number)[2].cores
+    assert (first.load, second.load) == (5, 5)
+    assert first.peak_load == pytest.approx(5)
+    assert second.peak_load == pytest.approx(1, rel=1e-3)
+    assert second.full == 0
+
+
+def test_a_run_gives_what_was_still_on_its_way_at_its_end() -> None:
+    trace = event_driven.run(chain(3), as_camera(steady(50, 1)), duration_us=50, queue=Queue(TIMING))
+    assert trace.spikes["l2"].total == 50
+    np.testing.assert_array_equal(trace.spikes["l2"].t, 15 + 5 * np.arange(50))
+    assert trace.notes["queue"]["latency"]["events"] == 50
+
+
+@pytest.mark.parametrize("stretch", [1, 7])
+@pytest.mark.parametrize("full", ["wait", "drop"])
+def test_short_stretches_are_one_feed(stretch: int, full: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    chip, rows, queue = merging(3), random_rows(3), Queue(replace(TIMING, event_ns=500), full)  # type: ignore[arg-type]
+    fed, rest, report = timed(chip, rows, queue, 1000)
+    monkeypatch.setattr(event_driven, "STRETCH", stretch)
+    emulator = EventEmulator(chip, queue)
+    parts = list(event_driven.stretches(emulator, rows, 1000))
+    for name in fed.spikes:
+        expected = np.concatenate([fed.spikes[name], rest.spikes[name]])
+        np.testing.assert_array_equal(np.concatenate([part.spikes[name] for part in parts]), expected)
+    assert emulator.report(np.concatenate([part.latency for part in parts])) == report
+
+
+def test_the_percentiles_of_the_latency() -> None:
+    rows = np.stack([np.arange(101), 1000 * np.arange(101)], axis=1)
+    found = Latency.of(np.concatenate([rows, rows // [1, 2]])[::-1])  # of each event the longest counts
+    assert (found.events, found.median_us, found.p99_us, found.most_us) == (101, 50, 99, 100)
+
+
+def test_the_leak_clock_ticks_on_in_a_core_that_is_late() -> None:
+    trace = event_driven.run(chain(1, bias=1), as_camera(steady(2000, 1)), duration_us=2000, queue=Queue(TIMING))
+    ticks = trace.counts[0].updates - trace.counts[0].synops
+    assert ticks == 10_000 / 1000 + 1  # at 0, 1, ... 10 ms, when the last of 2,000 events of 5 us is done
+
+
+def test_a_full_queue_waits_or_drops() -> None:
+    with pytest.raises(NeuvaError, match='"lose"'):
+        Queue(TIMING, "lose")  # type: ignore[arg-type]

@@ -89,3 +89,24 @@ def test_the_user_sees_the_rates_of_a_trace(tmp_path: Path) -> None:
     assert "synops_per_second" not in shown["calm"]
     assert "warning synops_per_second at layer a: 43,200,000 synaptic operations/s at the busiest" in shown["busy"]
     assert "30,000,000/s, assumed: none is published" in shown["calm"]
+
+
+def test_the_busiest_window_is_found_wherever_it_begins() -> None:
+    """120 ms in which 80 ms are busy, on either side of a border between windows; and a run shorter than a window."""
+    timing = Timing(synops_per_s=1e6, event_ns=1000, buffer=1)
+    spikes = burst(0)
+    spikes[6:14, 0, 4, 4] = 1
+    first = rates(chain(), clocked.run(chain(), spikes), timing)[0]
+    assert first.peak == pytest.approx(8 * 16 * 9 * 1e6 / WINDOW_US)
+    assert first.load == pytest.approx(8 * (16 * 9 + 1) / WINDOW_US)
+    short = rates(chain(), clocked.run(chain(), spikes[6:14]), timing)[0]
+    assert short.peak == short.synops == pytest.approx(16 * 9 * 1e6 / DT)
+    assert short.load == pytest.approx((16 * 9 + 1) / DT)
+
+
+def test_the_finding_names_the_times_it_was_made_with() -> None:
+    slow = Timing(synops_per_s=1e4, event_ns=1234, buffer=1)
+    (found,) = (
+        f for f in synops_per_second(rates(chain(), clocked.run(chain(), burst(9)), slow)) if "a" in f.where[6:]
+    )
+    assert found.limit == "10,000/s (assumed, none is published) less 1234 ns an event"

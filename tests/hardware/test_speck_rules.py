@@ -18,7 +18,7 @@ from hardware.camera import Camera
 from hardware.check import check
 from hardware.program import ChipProgram, Connection, InputEncoding, Layer, LoihiNeuron, Readout, SpeckNeuron
 from hardware.rules import findings
-from hardware.speck import cores
+from hardware.speck import cores, rules
 from hardware.speck.chip import load
 from hardware.speck.rules import RULES
 from hardware.speck.synapses import synapses
@@ -78,16 +78,15 @@ CASES = [
     ("input_side", program(layer((2, 129, 8), 1, stride=(8, 8)))),
     ("map_side", program(layer((2, 65, 8), 1))),
     ("features", program(layer((1, 1, 1), 1025, 1))),
-    ("square_kernel", small(link={"weight": np.ones((4, 2, 3, 2), np.int8)})),
+    ("square_kernel", small(link={"weight": np.ones((4, 2, 3, 2), np.int8)}, out_shape=(4, 1, 2))),
     ("kernel_side", program(layer((1, 32, 32), 4, 17, stride=(8, 8)))),
     ("stride", program(layer((2, 8, 8), 4, stride=(3, 8)))),
     ("padding", program(layer((2, 8, 8), 4, stride=(8, 8), padding=(1, 8)))),
-    ("no_groups", small(link={"groups": 2})),
+    ("no_groups", small(link={"groups": 2, "weight": np.ones((4, 1, 3, 3), np.int8)})),
     ("no_dilation", small(link={"dilation": (2, 2)})),
     ("pool", program(layer((2, 9, 9), 4, stride=(2, 2), pool=3))),
     ("speck_neurons", program(replace(layer((2, 8, 8), 4), neuron=LoihiNeuron(0, 0, 1, np.zeros(4, int))))),
     ("weight_bits", small(link={"weight": wide})),
-    ("weight_bits", small(link={"weight": np.ones((4, 2, 3, 3))})),
     ("bias_bits", small(neuron={"bias": np.full(4, -129)})),
     ("threshold_bits", small(neuron={"threshold": 1 << 15})),
     ("threshold_bits", small(neuron={"low": -(1 << 15) - 1})),
@@ -285,16 +284,28 @@ def test_chips_are_read_with_a_source_beside_each_number() -> None:
     ("bad", "message"),
     [
         (program(replace(layer((2, 8, 8), 4), neuron=LoihiNeuron(0, 0, 1, np.zeros(4, int)))), "Loihi's neurons"),
-        (small(link={"groups": 2}), "groups 2"),
-        (small(link={"weight": np.ones((4, 2, 3, 3))}), "no integers"),
-        (small(link={"weight": np.ones((4, 3, 3, 3), int)}), "receives"),
-        (small(neuron={"bias": np.zeros(3, int)}), "biases"),
+        (small(link={"groups": 2, "weight": np.ones((4, 1, 3, 3), int)}), "groups 2"),
         (small(neuron={"threshold": 0}), "threshold 0"),
         (small(neuron={"low": 1}), "lower bound 1"),
-        (small(link={"stride": (4, 4)}), "declares"),
-        (program(replace(layer((2, 8, 8), 4), connection=Connection("dense", np.ones((4, 9), int)))), "128 inputs"),
+        (
+            program(replace(layer((2, 8, 8), 4), connection=Connection("dense", np.ones((256, 128), int)))),
+            r"is dense and gives \(4, 8, 8\), allowed \(256, 1, 1\)",
+        ),
     ],
 )
 def test_layers_that_are_none_are_refused(bad: ChipProgram, message: str) -> None:
     with pytest.raises(NeuvaError, match=message):
         synapses(bad)
+
+
+def test_a_layer_gets_the_smallest_core_that_holds_it() -> None:
+    placed, _ = cores.place(program(layer((2, 8, 8), 4)))
+    there = load("speck2f").cores
+    assert sum(there[placed[0].core]) == min(map(sum, there))
+
+
+def test_the_read_out_is_named_where_the_program_has_one() -> None:
+    many = program(layer((2, 4, 4), 4))
+    for readout in (None, Readout(np.zeros((2, 64), np.float32), np.zeros(2, np.float32), 0.5)):
+        (found,) = rules.readout_classes(replace(many, readout=readout))
+        assert ("as the program's read-out does" in found.cure) == (readout is not None)

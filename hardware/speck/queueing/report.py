@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from hardware.speck.queueing.timing import Timing
+from neuva import NeuvaError
 
 
 @dataclass(frozen=True)
@@ -16,18 +17,28 @@ class Queue:
 
     full: "wait" lets it wait all the same, and counts it: there the chip would stall. "drop" loses it, as the chip's
     congestion balancer does, and all that would have followed from it.
+
+    Raises:
+        NeuvaError: if `full` is neither.
     """
 
     timing: Timing = field(default_factory=Timing.load)
     full: Literal["wait", "drop"] = "wait"
+
+    def __post_init__(self) -> None:
+        if self.full not in ("wait", "drop"):
+            raise NeuvaError(f'events that find a queue full "{self.full}": allowed are "wait" and "drop"')
 
 
 @dataclass(frozen=True)
 class CoreLoad:
     """What one core's queue saw.
 
-    events: that reached it. load: work that reached it, as a share of the run; above 1 it cannot keep up.
-    peak_load: the like in the busiest window of 10 ms.
+    events: that reached it.
+    load: the offered load, all work that the run brings it as a share of the run, also what reaches it after the end
+        as cores before it are late; above 1 it cannot keep up.
+    peak_load: the work that reached it in the busiest 10 ms (windows begin every 5 ms), as a share of these; of the
+        time until the run's end and the last arrival, if that is shorter.
     full: events that found its queue full: where the chip would stall, or the events dropped.
     first_full_us: when the first of them came, None if none did. longest_wait_us: before the work on an event began.
     """

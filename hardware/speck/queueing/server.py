@@ -9,9 +9,9 @@ from hardware.speck.queueing.report import CoreLoad
 from hardware.speck.queueing.timing import Timing
 
 WINDOW_NS = 10_000_000
-"""Over which the peak load is taken."""
+"""Over which the peak load is taken, a window every half of it."""
 
-_FREE, _PLACE, _FULL, _FIRST_FULL, _WAIT, _WINDOW, _IN_WINDOW, _PEAK = range(8)
+_FREE, _PLACE, _FULL, _FIRST_FULL, _WAIT, _HALF, _IN_HALF, _BEFORE, _PEAK, _LAST = range(10)
 
 
 class Server:
@@ -24,7 +24,7 @@ class Server:
     def __init__(self, timing: Timing, *, drop: bool) -> None:
         self._timing, self._drop = timing, drop
         self._starts = np.full(timing.buffer, -1, np.int64)  # of the last events taken in, a ring
-        self._state = np.zeros(8, np.int64)
+        self._state = np.zeros(10, np.int64)
         self._state[_FIRST_FULL] = -1
         self._events = self._work = 0
 
@@ -50,7 +50,7 @@ class Server:
             layer,
             self._events,
             self._work / duration_ns if duration_ns else 0.0,
-            max(int(state[_PEAK]), int(state[_IN_WINDOW])) / WINDOW_NS,
+            int(state[_PEAK]) / min(WINDOW_NS, max(duration_ns, int(state[_LAST]) + 1)),
             int(state[_FULL]),
             int(state[_FIRST_FULL]) / 1e3 if state[_FULL] else None,
             int(state[_WAIT]) / 1e3,
@@ -64,11 +64,13 @@ def _serve(
     done, kept = np.zeros(len(arrival), np.int64), np.ones(len(arrival), np.bool_)
     for i in range(len(arrival)):
         now = arrival[i]
-        window = now // WINDOW_NS
-        if window != state[_WINDOW]:
-            state[_PEAK] = max(state[_PEAK], state[_IN_WINDOW])
-            state[_WINDOW], state[_IN_WINDOW] = window, 0
-        state[_IN_WINDOW] += work[i]
+        half = 2 * now // WINDOW_NS
+        if half != state[_HALF]:
+            state[_BEFORE] = state[_IN_HALF] if half == state[_HALF] + 1 else 0
+            state[_HALF], state[_IN_HALF] = half, 0
+        state[_IN_HALF] += work[i]
+        state[_PEAK] = max(state[_PEAK], state[_BEFORE] + state[_IN_HALF])
+        state[_LAST] = now
         place = state[_PLACE]
         if starts[place] > now:  # the event taken in `buffer` events ago still waits
             state[_FULL] += 1
