@@ -53,8 +53,8 @@ def simulate(
     from experiments.simulation import simulate_video
 
     picture = picture or out.with_suffix(".png")
-    require_h5(out, "a store")
     keep_apart(out, [video])
+    require_h5(out, "a store")
     keep_apart(picture, [video, out])
     if picture.suffix.lower() != ".png":
         raise NeuvaError(f"{picture}: the picture is written as .png: name it so")

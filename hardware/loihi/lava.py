@@ -85,6 +85,7 @@ def run_many(
         command = [str(python), str(RUNNER), str(source), str(result), *(["--hardware"] if hardware else [])]
         limit = patience_s(clips) if timeout_s is None else timeout_s
         run_to_end(command, folder, limit, lambda done: progress(done, len(clips)))
+        progress(len(clips), len(clips))  # the last one may end between two looks
         return read_output(result, clips, "loihi2" if hardware else "lava")
 
 

@@ -126,7 +126,7 @@ def test_the_certificate_passes() -> None:
     events["t"], events["x"], events["y"], events["p"] = step * program.dt_us, column, y, p
     clip = fidelity.Clip("clip", counts, events, np.zeros((0, 2)), np.zeros(0, bool))
     figures = fidelity.verify(program, net, [clip], vendor_clips=1).figures
-    assert figures["verdict"] == {"pass": True, "reasons": []}
+    assert figures["verdict"]["pass"], figures["verdict"]["reasons"]
     pairs = {(pair["from"], pair["to"]): pair for pair in figures["fidelity"]}
     for pair in ((fidelity.FAKE, fidelity.EMULATOR), (fidelity.EMULATOR, "sinabs")):
         assert [layer["mismatches"] for layer in pairs[pair]["layers"]] == [0] * 5

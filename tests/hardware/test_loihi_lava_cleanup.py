@@ -6,8 +6,10 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -45,11 +47,10 @@ def note(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def work(tmp_path: Path) -> Path:
-    """The folder of the command's temporary files; the guard may remove it."""
-    folder = tmp_path / "work"
-    folder.mkdir()
-    return folder
+def work() -> Iterator[Path]:
+    """The folder of the command's temporary files, its name short as for sockets; the guard may remove it."""
+    with tempfile.TemporaryDirectory(prefix="neuva-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
 
 
 def _command(note: Path, ending: str) -> list[str]:

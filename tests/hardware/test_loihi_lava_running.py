@@ -333,7 +333,7 @@ def test_clips_done_are_reported() -> None:
     devices.run_many(program(), [clip(5)] * 3, "lava", progress=lambda *both: told.append(both))
     assert told[-1] == (3, 3)
     assert told == sorted(told)
-    assert (1, 3) in told or (2, 3) in told
+    assert len(set(told)) > 1
 
 
 # Resets.
