@@ -4,4 +4,20 @@ from __future__ import annotations
 
 import os
 
+import pytest
+
+from hardware.loihi import lava
+from neuva import NeuvaError
+
 os.environ["COLUMNS"] = "200"  # lines are not broken wherever the tests run; before anything asks for the width
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests marked `lava` start Lava itself: skipped with the reason where its interpreter is missing."""
+    marked = [item for item in items if item.get_closest_marker("lava")]
+    try:
+        if marked:
+            lava.interpreter()
+    except NeuvaError as error:
+        for item in marked:
+            item.add_marker(pytest.mark.skip(reason=str(error)))

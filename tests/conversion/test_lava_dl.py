@@ -18,23 +18,13 @@ from torch.nn import functional as F
 from conversion.fake_quant import fake_quantised_spikes
 from conversion.lava_dl import load_net
 from hardware import devices
-from hardware.loihi import emulator, lava
+from hardware.loihi import emulator
 from hardware.program import ChipProgram
 from neuva import NeuvaError
 
 REAL_DATA = Path(os.environ.get("NEUVA_REAL_DATA", Path(__file__).parents[2] / ".." / "shared" / "data"))
 needs_data = pytest.mark.skipif(not (REAL_DATA / "lava").is_dir(), reason=f"no recordings in {REAL_DATA}")
 
-
-def _no_lava() -> str:
-    try:
-        lava.interpreter()
-    except NeuvaError as error:
-        return str(error)
-    return ""
-
-
-needs_lava = pytest.mark.skipif(bool(_no_lava()), reason=_no_lava())
 
 # What slayer's blocks write, field for field: export_hdf5 of AbstractInput, AbstractFlatten, AbstractDense,
 # AbstractConv and AbstractPool in lava/lib/dl/slayer/block/base.py, device_params in lava/lib/dl/slayer/neuron/cuba.py.
@@ -272,7 +262,7 @@ def test_states_that_start_anew_at_other_steps_fail(tmp_path: Path, wrong: dict[
     assert not all(np.array_equal(got.reshape(want.shape), want) for got, want in pairs)
 
 
-@needs_lava
+@pytest.mark.lava
 @pytest.mark.parametrize("every", [0, 6])
 def test_emulator_and_lava_agree_in_u_v_and_spikes(tmp_path: Path, every: int) -> None:
     program = load_net(small_net(tmp_path / "n.net"), "loihi2", 1000, reset_every=every)

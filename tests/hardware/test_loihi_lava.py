@@ -16,21 +16,9 @@ from hardware.loihi import emulator, kernels, lava, population
 from hardware.loihi.kernels import DECAY_UNITY, STATE_LIMIT
 from hardware.program import ChipProgram, Connection, InputEncoding, Layer, LoihiNeuron, Readout
 from hardware.trace import Trace
-from neuva import NeuvaError
 
 STEPS = 14
 NETWORKS = int(os.environ.get("NEUVA_LAVA_NETWORKS", "60"))
-
-
-def _no_lava() -> str:
-    try:
-        lava.interpreter()
-    except NeuvaError as error:
-        return str(error)
-    return ""
-
-
-needs_lava = pytest.mark.skipif(bool(_no_lava()), reason=_no_lava())
 
 
 def random_program(seed: int, conv_exp: bool = False) -> ChipProgram:
@@ -118,7 +106,7 @@ def reference(clips: list[tuple[ChipProgram, np.ndarray]]) -> list[Trace]:
     return lava.run_many(clips, record_state=True, timeout_s=60 + 4 * NETWORKS)
 
 
-@needs_lava
+@pytest.mark.lava
 def test_every_u_v_and_spike_equals_lava(clips, reference) -> None:
     seen: dict[str, int] = {"u_wraps": 0, "v_clips": 0, "spikes": 0, "graded": 0, "bias": 0}
     for seed, ((program, spikes), theirs) in enumerate(zip(clips, reference, strict=True)):
@@ -135,7 +123,7 @@ def test_every_u_v_and_spike_equals_lava(clips, reference) -> None:
     assert min(seen.values()) > 3, f"the random networks must reach every corner: {seen}"
 
 
-@needs_lava
+@pytest.mark.lava
 def test_chip_and_lava_agree_where_u_stays_within_three_registers(clips, reference) -> None:
     agree = 0
     for (program, spikes), theirs in zip(clips, reference, strict=True):
@@ -146,7 +134,7 @@ def test_chip_and_lava_agree_where_u_stays_within_three_registers(clips, referen
     assert agree > NETWORKS / 2
 
 
-@needs_lava
+@pytest.mark.lava
 def test_lava_conv_ignores_weight_exp_and_the_chip_does_not(clips) -> None:
     picked = []
     for seed in range(100, 200):
@@ -219,7 +207,7 @@ def plain_synapses(link: Connection, spikes: np.ndarray, out_shape, *, flip: boo
     return (out + STATE_LIMIT) % (2 * STATE_LIMIT) - STATE_LIMIT
 
 
-@needs_lava
+@pytest.mark.lava
 @pytest.mark.parametrize("wrong", ["", "du", "threshold", "floor", "flip", "exchange"])
 def test_the_rules_in_plain_numpy_equal_lava_and_each_wrong_variant_fails(clips, reference, wrong) -> None:
     different = 0
@@ -268,7 +256,7 @@ def mutated(changes: list[tuple[str, str]]) -> ModuleType:
     return module
 
 
-@needs_lava
+@pytest.mark.lava
 @pytest.mark.parametrize("like_lava", [True, False], ids=["like Lava", "like the chip"])
 @pytest.mark.parametrize("name", MUTANTS)
 def test_the_emulators_own_code_with_one_rule_broken_is_caught(name, like_lava, clips, reference, monkeypatch) -> None:
@@ -289,7 +277,7 @@ def test_the_emulators_own_code_with_one_rule_broken_is_caught(name, like_lava, 
     assert compared
 
 
-@needs_lava
+@pytest.mark.lava
 def test_several_clips_of_one_program_start_from_zero_state(clips) -> None:
     program, spikes = clips[1]
     first, second = lava.run_many([(program, spikes), (program, spikes)], record_state=True)

@@ -30,17 +30,6 @@ with open(sys.argv[1], "w") as note:
 """
 
 
-def _no_lava() -> str:
-    try:
-        lava.interpreter()
-    except NeuvaError as error:
-        return str(error)
-    return ""
-
-
-needs_lava = pytest.mark.skipif(bool(_no_lava()), reason=_no_lava())
-
-
 @pytest.fixture
 def note(tmp_path: Path) -> Path:
     return tmp_path / "note"
@@ -128,7 +117,7 @@ def _program() -> ChipProgram:
     )
 
 
-@needs_lava
+@pytest.mark.lava
 def test_a_real_lava_run_that_is_cut_short_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt_when_mapped() -> None:
         while not (found := {path for pid in group.members(leaders[0]) for path in group.shared_memory(pid)}):
@@ -154,14 +143,14 @@ def test_a_real_lava_run_that_is_cut_short_leaves_nothing(monkeypatch: pytest.Mo
     assert group.members(leaders[0]) == []
 
 
-@needs_lava
+@pytest.mark.lava
 def test_a_board_that_is_not_there_is_one_clear_line() -> None:
     with pytest.raises(NeuvaError, match="--hardware needs") as caught:
         lava.run(_program(), np.ones((5, 1, 4, 4), np.uint8), hardware=True, timeout_s=30)
     assert "\n" not in str(caught.value)
 
 
-@needs_lava
+@pytest.mark.lava
 def test_the_traceback_of_a_failed_lava_process_is_shown(tmp_path, monkeypatch, caplog) -> None:
     broken = tmp_path / "runner.py"
     broken.write_text(

@@ -31,15 +31,7 @@ SHARED = Path("/dev/shm")
 RUNS = int(os.environ.get("NEUVA_LAVA_RUNS", "0"))
 
 
-def _no_lava() -> str:
-    try:
-        lava.interpreter()
-    except NeuvaError as error:
-        return str(error)
-    return ""
-
-
-pytestmark = pytest.mark.skipif(bool(_no_lava()), reason=_no_lava())
+pytestmark = pytest.mark.lava
 
 
 def program(reset_every: int = 0) -> ChipProgram:
