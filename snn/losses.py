@@ -1,8 +1,9 @@
-"""Losses for valence and arousal over time, masked; over the batches of all processes where several train together."""
+"""Losses over time, masked; over the batches of all processes where several train together."""
 
 from __future__ import annotations
 
 import torch
+from torch.nn import functional as F
 
 from snn.processes import pooled_mean, total
 
@@ -34,3 +35,25 @@ def concordance_loss(
         return prediction.sum() * 0
     concordance = (1 - ccc(p, t)).mean()
     return (1 - mse_share) * concordance + mse_share * pooled_mean((p - t).square()).mean()
+
+
+def class_loss(logits: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy, mean of -log softmax(logits)[class] over what is labelled; 0 where nothing is.
+
+    Args:
+        logits: [..., K]; classes: integers [...], below 0 where a label is invalid.
+    """
+    valid = classes >= 0
+    return pooled_mean(F.cross_entropy(logits[valid], classes[valid].long(), reduction="none"))
+
+
+def unit_loss(logits: torch.Tensor, units: torch.Tensor) -> torch.Tensor:
+    """Binary cross-entropy, mean of -log sigmoid(logit) or of -log(1 - sigmoid(logit)), as the unit shows or not.
+
+    Args:
+        logits: [..., K]; units: 0 or 1 [..., K], below 0 where a label is invalid. 0 where all are.
+    """
+    valid = units >= 0
+    return pooled_mean(
+        F.binary_cross_entropy_with_logits(logits[valid], units[valid].to(logits.dtype), reduction="none")
+    )
