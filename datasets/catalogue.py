@@ -41,6 +41,20 @@ CATALOGUE = {
             "seed": "of people, behaviour and noise",
         },
     ),
+    "synthetic-eyes": Entry(
+        "right eyes of these faces as SEE would be stored: event and intensity frames; nothing to download",
+        "datasets.synthetic_eyes",
+        root="",
+        splits="train, validation, test by volunteer",
+        options={"size": "default (280 clips) or smallest (42)", "seed": "of eyes, splits and noise"},
+    ),
+    "synthetic-videos": Entry(
+        "the same faces as Aff-Wild2 would be stored: frames, sound, three tasks, no events; nothing to download",
+        "datasets.synthetic_videos",
+        root="",
+        splits="train, validation by person; five folds by video",
+        options={"size": "default (72 videos) or smallest (8)", "seed": "of people, behaviour and sound"},
+    ),
     "afew-va": Entry(
         "600 clips of films, their events simulated; valence and arousal a frame",
         "datasets.afew_va",

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from datasets.events import Events
-from datasets.pictures import event_picture
+from datasets.pictures import LIGHT, OFF, ON, event_picture
 from datasets.sample import Sample
 from datasets.store import EventStore
 from experiments.plots import events_grid, faces_and_events, save_png
@@ -30,7 +30,7 @@ def clip_moments(store: EventStore, clips: int) -> tuple[np.ndarray | None, np.n
     """One moment of each of `clips` clips: frames [K, H, W], event pictures [K, H, W, 3], captions.
 
     The moment is where the clip is furthest from neutral, its middle where it has no labels. Frames are None unless
-    every clip has one of its moment.
+    every clip has one of its moment. Where a data set gives event frames in place of events, those are shown.
 
     Raises:
         NeuvaError: if the store holds no clips.
@@ -42,9 +42,13 @@ def clip_moments(store: EventStore, clips: int) -> tuple[np.ndarray | None, np.n
         sample = store.sample(index)
         row = _furthest(sample)
         time = (sample.events.t0 + sample.events.t1) // 2 if row is None else int(sample.label_times[row])
-        pictures.append(event_picture(sample.events, time - WINDOW_US, time))
-        captions.append(store.names[index] if row is None else _affect(*sample.labels[row]))
-        frames.append(None if row is None else _frame(store, index, row))
+        place = len(sample.label_times) // 2 if row is None else row
+        polarities = None if len(sample.events) else _kept(store, index, "event_frames", place)
+        pictures.append(
+            event_picture(sample.events, time - WINDOW_US, time) if polarities is None else _coloured(polarities)
+        )
+        captions.append(_class(store, index) if row is None else _affect(*sample.labels[row]))
+        frames.append(_kept(store, index, "frames", place))
     shown = [frame for frame in frames if frame is not None]
     return np.stack(shown) if len(shown) == len(frames) else None, np.stack(pictures), captions
 
@@ -62,12 +66,27 @@ def _furthest(sample: Sample) -> int | None:
     return int(np.argmax(np.where(sample.mask, np.linalg.norm(sample.labels, axis=1), -1)))
 
 
-def _frame(store: EventStore, index: int, row: int) -> np.ndarray | None:
-    """The frame kept with a label, None where the clip keeps none."""
+def _kept(store: EventStore, index: int, key: str, place: int) -> np.ndarray | None:
+    """The picture kept with a label, None where the clip keeps none."""
     try:
-        return store.arrays(index, "frames")[row]
+        return store.arrays(index, key)[place]
     except (NeuvaError, IndexError):
         return None
+
+
+def _coloured(polarities: np.ndarray) -> np.ndarray:
+    """An event frame on grey ground, uint8 [H, W], in the colours of all pictures of events."""
+    shown = np.full((*polarities.shape, 3), LIGHT, np.uint8)
+    shown[polarities > 191], shown[polarities < 64] = ON, OFF
+    return shown
+
+
+def _class(store: EventStore, index: int) -> str:
+    """What a clip without valence and arousal shows, its name where that is not told."""
+    meta = store.meta(index)
+    if "emotion" not in meta:
+        return store.names[index]
+    return "\n".join(str(meta[key]) for key in ("lighting", "emotion") if key in meta)
 
 
 def _affect(valence: float, arousal: float) -> str:

@@ -12,6 +12,7 @@ from rich.table import Table
 from datasets.catalogue import CATALOGUE, flag, recipe_of
 from experiments.commands.events import Repair, sensor_size
 from experiments.commands.options import Json, console, print_json, progress, stoppable
+from experiments.units import counted
 from neuva import NeuvaError
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def make(
     name: Annotated[str, typer.Argument(help=f"{', '.join(CATALOGUE)}: see `neuva data list`.")],
     out: Annotated[Path, typer.Option(help="HDF5 store to write.")],
     root: Annotated[Path | None, typer.Option(help="The data set's folder.")] = None,
-    size: Annotated[str | None, typer.Option(help="synthetic: default, smallest or large.")] = None,
+    size: Annotated[str | None, typer.Option(help="synthetic...: default or smallest; synthetic: large too.")] = None,
     split: Annotated[str | None, typer.Option(help="see: disjoint (by volunteer) or official.")] = None,
     labels: Annotated[
         str | None, typer.Option(help="nefer: expected or reported; folder: a CSV table, if not labels.csv in it.")
@@ -157,7 +158,7 @@ def _size(text: str | None, option: str) -> tuple[int, int] | None:
 
 def _headline(found: StoreSummary) -> str:
     each = "" if found.bytes_per_event is None else f" ({found.bytes_per_event:.2f} bytes each)"
-    return f"{found.clips} clips, {found.events:,} events{each}, {found.size / 1e6:.1f} MB in all"
+    return f"{counted(found.clips, 'clip')}, {counted(found.events, 'event')}{each}, {found.size / 1e6:.1f} MB in all"
 
 
 def _print_notes(found: StoreSummary) -> None:
