@@ -1,24 +1,32 @@
-"""Dask workers: own ones on this machine, or those of a cluster that exists."""
+"""Dask workers: own ones on this machine, or those of a cluster that exists, and work done by them."""
 
 from __future__ import annotations
 
 import importlib.metadata
+import itertools
 import logging
 import os
 import platform
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from multiprocessing import resource_tracker
+from typing import Any, TypeVar
 
 import dask
-from distributed import CancelledError, Client, LocalCluster
+from distributed import CancelledError, Client, Future, KilledWorker, LocalCluster, wait
 from distributed.comm import CommClosedError
 from distributed.utils import silence_logging_cmgr
 
 from datasets.interrupt import uninterrupted
 from neuva import NeuvaError, __version__
+
+Item = TypeVar("Item")
+Made = TypeVar("Made")
+
+IN_FLIGHT = 2
+"""Items a worker's thread has at hand: one it makes, one that waits; so memory does not grow with their number."""
 
 PATIENCE = 5
 """Seconds to wait for a scheduler, and for its first worker."""
@@ -27,8 +35,8 @@ LOST = 15
 """Seconds for a cluster that has lost all its workers to get new ones."""
 
 SETTINGS = {
-    "distributed.scheduler.allowed-failures": 2,  # a clip that has killed three workers is given up
-    "distributed.scheduler.worker-saturation": 1.0,  # no clip waits on a worker, to be blamed when that one dies
+    "distributed.scheduler.allowed-failures": 2,  # what has killed three workers is given up
+    "distributed.scheduler.worker-saturation": 1.0,  # nothing waits on a worker, to be blamed when that one dies
 }
 LIBRARIES = ("numpy", "numba", "h5py", "opencv-python-headless", "distributed")
 
@@ -61,8 +69,8 @@ def own(count: int) -> Iterator[Client]:
 
 
 @contextmanager
-def existing(address: str) -> Iterator[Client]:
-    """The workers of the cluster whose scheduler is at `address`.
+def existing(address: str, libraries: Sequence[str] = LIBRARIES) -> Iterator[Client]:
+    """The workers of the cluster whose scheduler is at `address`; they must run the same version of each library.
 
     Raises:
         NeuvaError: if it cannot be reached, has no workers, or these run another neuva or other libraries.
@@ -76,11 +84,65 @@ def existing(address: str) -> Iterator[Client]:
                 "or leave out --scheduler"
             ) from error
         with client, _connection(client, address):
-            _check_workers(client, address)
+            _check_workers(client, address, libraries)
             yield client
 
 
-def require_workers(client: Client) -> None:
+def each_made(
+    client: Client, make: Callable[[Item], Made], items: Sequence[Item], called: Callable[[Item], str]
+) -> Generator[tuple[Item, Made]]:
+    """``make(item)`` of every item by the workers, each as soon as it is there; what a lost worker had is made again.
+
+    Args:
+        called: what an item is called in an error ("clip train/0001").
+
+    Raises:
+        NeuvaError: if all workers are lost, or an item has killed one worker after the other.
+    """
+    waiting = iter(items)
+    running: dict[Future, Item] = {}
+    while True:
+        room = IN_FLIGHT * sum(client.nthreads().values()) - len(running)  # workers may come and go
+        for item in itertools.islice(waiting, max(room, 0 if running else 1)):
+            running[client.submit(make, item, pure=False)] = item
+        if not running:
+            return
+        future = _first_done(client, running)
+        item = running.pop(future)
+        yield item, _result(client, future, called(item))
+        future.release()  # it has been taken: the worker may forget it
+
+
+def _first_done(client: Client, running: Collection[Future]) -> Future:
+    while True:
+        try:
+            with client.as_current():
+                done = wait(list(running), PATIENCE, return_when="FIRST_COMPLETED").done
+        except TimeoutError:
+            _require_workers(client)  # without any this would wait for ever
+            continue
+        if done:  # else it was lost with its worker, and is made again
+            return next(iter(done))
+
+
+def _result(client: Client, future: Future, called: str) -> Any:
+    patience = PATIENCE
+    while True:
+        try:
+            return future.result(timeout=patience)
+        except KilledWorker as error:
+            raise NeuvaError(
+                f"{called}: the worker that made it died {error.allowed_failures + 1} times, killed or out of "
+                "memory: use fewer workers, or --workers 1 to see why"
+            ) from error
+        except TimeoutError:
+            if future.status == "error":  # its own
+                raise
+            _require_workers(client)
+            patience *= 2  # what is large takes its time to come
+
+
+def _require_workers(client: Client) -> None:
     """Wait until there is a worker.
 
     Raises:
@@ -94,14 +156,14 @@ def require_workers(client: Client) -> None:
             raise
         raise NeuvaError(
             f"the Dask scheduler at {address} has lost all its workers: start some with `dask worker {address}` and "
-            "run the same again; finished clips are kept"
+            "run the same again; what is finished is kept"
         ) from error
 
 
-def versions() -> dict[str, str]:
-    """What makes two workers give the same bytes."""
+def versions(libraries: Sequence[str]) -> dict[str, str]:
+    """What makes two workers give the same bytes: neuva, Python and libraries."""
     python = ".".join(platform.python_version_tuple()[:2])
-    return {"neuva": __version__, "Python": python, **{name: importlib.metadata.version(name) for name in LIBRARIES}}
+    return {"neuva": __version__, "Python": python, **{name: importlib.metadata.version(name) for name in libraries}}
 
 
 @contextmanager
@@ -110,14 +172,14 @@ def _connection(client: Client, address: str) -> Iterator[None]:
         yield
     except (CancelledError, OSError) as error:
         closed = isinstance(error, CancelledError | CommClosedError)
-        if not closed and client.status == "running":  # a clip's own
+        if not closed and client.status == "running":  # an item's own
             raise
         raise NeuvaError(
             f"the connection to the Dask scheduler at {address} was lost: run the same again to go on"
         ) from error
 
 
-def _check_workers(client: Client, address: str) -> None:
+def _check_workers(client: Client, address: str, libraries: Sequence[str]) -> None:
     try:
         client.wait_for_workers(1, timeout=PATIENCE)
     except TimeoutError as error:
@@ -125,20 +187,20 @@ def _check_workers(client: Client, address: str) -> None:
             f"the Dask scheduler at {address} has no workers: start some with `dask worker {address}`"
         ) from error
     try:
-        found = client.run(versions)
+        found = client.run(versions, libraries)
     except OSError:  # the connection
         raise
     except Exception as error:  # whatever an import there raises, as text
         raise NeuvaError(
             f"the Dask workers at {address} lack neuva ({error}): start them in neuva's own virtual environment"
         ) from error
-    here = versions()
+    here = versions(libraries)
     for worker, there in found.items():
         for name, version in here.items():
             if there.get(name) != version:
                 raise NeuvaError(
                     f"Dask worker {worker} has {name} {there.get(name)}, here is {version}: "
-                    "a store must come from one version: install the same on all"
+                    "what is made together must come from one version: install the same on all"
                 )
 
 

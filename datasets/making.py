@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
-from collections.abc import Callable, Collection, Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from datasets.inputs import fingerprint, keep_apart
 from datasets.recipe import ClipJob, Recipe
@@ -15,13 +14,7 @@ from datasets.store import Header, StoredClip, StoreWriter
 from datasets.store.writing import pack
 from neuva import NeuvaError
 
-if TYPE_CHECKING:
-    from distributed import Client, Future
-
 Packed = Generator[tuple[ClipJob, bytes]]
-
-IN_FLIGHT = 2
-"""Clips a worker's thread has at hand: one it makes, one that waits; so memory does not grow with the data set."""
 
 
 def make_store(
@@ -96,57 +89,4 @@ def _packed(header: Header, jobs: Sequence[ClipJob], workers: int, scheduler: st
         from datasets import cluster  # Dask is imported only where it works
 
         with cluster.own(min(workers, len(jobs))) if scheduler is None else cluster.existing(scheduler) as client:
-            yield from _from_workers(client, header, jobs)
-
-
-def _from_workers(client: Client, header: Header, jobs: Sequence[ClipJob]) -> Packed:
-    waiting = iter(jobs)
-    running: dict[Future, ClipJob] = {}
-    while True:
-        room = IN_FLIGHT * sum(client.nthreads().values()) - len(running)  # workers may come and go
-        for job in itertools.islice(waiting, max(room, 0 if running else 1)):
-            future = client.submit(make_packed, header, job, pure=False)
-            running[future] = job
-        if not running:
-            return
-        future = _first_done(client, running)
-        job = running.pop(future)
-        yield job, _result(client, future, job)
-        future.release()  # its clip is on disk: the worker may forget it
-
-
-def _first_done(client: Client, running: Collection[Future]) -> Future:
-    from distributed import wait
-
-    from datasets import cluster
-
-    while True:
-        try:
-            with client.as_current():
-                done = wait(list(running), cluster.PATIENCE, return_when="FIRST_COMPLETED").done
-        except TimeoutError:
-            cluster.require_workers(client)  # without any this would wait for ever
-            continue
-        if done:  # else it was lost with its worker, and is made again
-            return next(iter(done))
-
-
-def _result(client: Client, future: Future, job: ClipJob) -> bytes:
-    from distributed import KilledWorker
-
-    from datasets import cluster
-
-    patience = cluster.PATIENCE
-    while True:
-        try:
-            return future.result(timeout=patience)
-        except KilledWorker as error:
-            raise NeuvaError(
-                f"clip {job.name}: the worker that made it died {error.allowed_failures + 1} times, killed or out of "
-                "memory: use fewer workers, or --workers 1 to see why"
-            ) from error
-        except TimeoutError:
-            if future.status == "error":  # the clip's own
-                raise
-            cluster.require_workers(client)
-            patience *= 2  # a large clip takes its time to come
+            yield from cluster.each_made(client, partial(make_packed, header), jobs, lambda job: f"clip {job.name}")

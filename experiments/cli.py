@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from experiments.commands import bench, chip, data, demo, energy, events, ladder, run, simulate, stress, train
+from experiments.commands import bench, chip, data, demo, energy, events, ladder, run, simulate, stress, study, train
 from neuva import NeuvaError, __version__
 
 UsageError: Any = typer.BadParameter.__base__  # of the Click that this Typer carries
@@ -39,6 +39,7 @@ app.command()(run.run)
 app.command()(chip.verify)
 app.command()(energy.energy)
 app.command()(stress.stress)
+app.add_typer(study.app, name="study")
 app.command()(bench.bench)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
@@ -14,6 +14,7 @@ from snn.networks import NetworkSpec
 from snn.training import Recipe, require_rhythm
 
 KINDS = ("spiking", "conv_gru")
+Read = TypeVar("Read", bound=BaseModel)
 
 
 class Model(BaseModel):
@@ -101,7 +102,12 @@ class TrainConfig(Model):
 
 
 def load_config(path: str | Path) -> TrainConfig:
-    """Read a training configuration.
+    """Read a training configuration, as `read_config` does."""
+    return read_config(path, TrainConfig)
+
+
+def read_config(path: str | Path, model: type[Read]) -> Read:
+    """Read a configuration of any model.
 
     Raises:
         NeuvaError: if the file is missing, is no YAML, or a key is unknown or its value bad (with the key's path).
@@ -116,7 +122,7 @@ def load_config(path: str | Path) -> TrainConfig:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise NeuvaError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
     try:
-        return TrainConfig.model_validate(values)
+        return model.model_validate(values)
     except ValidationError as error:
         problems = "; ".join(f"{_path(e['loc'])}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors())
         raise NeuvaError(f"{path}: {problems}") from error

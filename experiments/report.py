@@ -62,7 +62,7 @@ def write_report(path: str | Path, results: Mapping[str, Any], pictures: Mapping
     Raises:
         NeuvaError: if the folder cannot be written.
     """
-    page = _environment().get_template("report.html").render(
+    page = environment().get_template("report.html").render(
         r=results,
         targets=results.get("targets") or {},
         verdict=overall(results),
@@ -102,7 +102,8 @@ def caption(key: str) -> str:
     return f"{chip_name(target)}. {text}" if target else text
 
 
-def _environment() -> jinja2.Environment:
+def environment() -> jinja2.Environment:
+    """Templates of this folder and those below, with filters for figures."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,

@@ -1,4 +1,4 @@
-"""One writer of a store at a time."""
+"""One writer of a store, or of a study's folder, at a time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from neuva import NeuvaError, make_folder
 
 @contextmanager
 def only_writer(path: Path) -> Iterator[None]:
-    """Hold a file beside `path` locked, so that no other run makes the same store; a killed run holds nothing.
+    """Hold a file beside `path` locked, so that no other run makes the same; a killed run holds nothing.
 
     On a file system without locks the block runs all the same.
 
@@ -39,7 +39,7 @@ def _locked(path: Path, lock: Path) -> int:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             os.close(file)
-            raise NeuvaError(f"{path}: another run is making this store: wait for it, or name another") from error
+            raise NeuvaError(f"{path}: another run is making it: wait for it, or name another") from error
         except OSError:  # this file system has no locks
             return file
         with suppress(FileNotFoundError):

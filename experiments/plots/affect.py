@@ -47,7 +47,7 @@ def traces(times_s: np.ndarray, truth: np.ndarray, predictions: Mapping[str, np.
         widths = cycle((2.6, 1.2))  # a narrow line on a broad one: both are seen where they agree
         for (name, va), colour in zip(predictions.items(), cycle(PALETTE)):
             axis.plot(times_s[: len(va)], va[:, k], color=colour, linewidth=next(widths), label=name)
-        _affect_axis(axis, NAMES[k])
+        affect_axis(axis, NAMES[k])
     axes[1].set_xlabel("time (s)")
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper right", ncols=len(labels))
@@ -65,7 +65,7 @@ def circumplex(truth: np.ndarray, prediction: np.ndarray, title: str) -> Figure:
     start, end = truth[chosen], prediction[chosen]
     figure = new_figure(6.2, title, width=6.2)
     axes = figure.subplots()
-    _wheel(axes)
+    draw_wheel(axes)
     axes.add_collection(LineCollection(list(np.stack([start, end], axis=1)), colors=BLUE, linewidths=0.7, alpha=0.22))
     axes.scatter(
         start[:, 0], start[:, 1], s=16, facecolor="white", edgecolor=MUTED, linewidth=0.8, label="truth", zorder=3
@@ -99,7 +99,7 @@ def estimate_over_time(
     if face is not None and not face.all():
         label = "no face found"
         axes.fill_between(times_s, -1.05, 1.05, ~face, step="mid", color=FAINT, alpha=0.6, lw=0, zorder=-1, label=label)
-    _affect_axis(axes, "estimate")
+    affect_axis(axes, "estimate")
     axes.set_xlabel("time (s)")
     if not len(times_s):
         axes.text(0.5, 0.1, "no estimates: the recording is shorter than one", ha="center", transform=axes.transAxes)
@@ -126,7 +126,8 @@ def _even_choice(total: int, most: int) -> np.ndarray:
     return np.linspace(0, total - 1, min(total, most)).astype(int)
 
 
-def _affect_axis(axes: Axes, label: str) -> None:
+def affect_axis(axes: Axes, label: str) -> None:
+    """From -1 to 1 upwards, with a grid."""
     axes.set_ylim(-1.05, 1.05)
     axes.set_yticks([-1, -0.5, 0, 0.5, 1])
     axes.grid(axis="y")
@@ -134,7 +135,7 @@ def _affect_axis(axes: Axes, label: str) -> None:
     axes.set_ylabel(label)
 
 
-def _wheel(axes: Axes) -> None:
+def draw_wheel(axes: Axes) -> None:
     """Unit circle, axes and the eight words around it."""
     bare(axes)
     axes.set(xlim=(-1.3, 1.3), ylim=(-1.3, 1.3), aspect="equal")

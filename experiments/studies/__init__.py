@@ -1,1 +1,1 @@
-"""Studies: each makes the pictures of a page under docs, from nothing but this repository."""
+"""Studies: published systems, each run whole by one command, and what they share."""

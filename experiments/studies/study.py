@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from experiments.config import Model
+if TYPE_CHECKING:
+    from experiments.config import Model
 
 Cell = str | float | int | None
 Results = Mapping[str, Mapping[str, Any]]

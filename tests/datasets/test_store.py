@@ -338,7 +338,7 @@ def test_one_writer_at_a_time(path, tmp_path):
     with contextlib.suppress(KeyboardInterrupt), StoreWriter(target, **settings) as store:
         store.add("clip 0", "test", make_sample(0), make_arrays(0))
         for changes in ({}, {"provenance": {"seed": 4}}):  # which would throw away what is there
-            with pytest.raises(NeuvaError, match=r"trial\.h5: another run is making this store: wait"):
+            with pytest.raises(NeuvaError, match=r"trial\.h5: another run is making it: wait"):
                 make_store(target, **changes)
         raise KeyboardInterrupt
     with pytest.raises(NeuvaError, match="provenance cannot be stored"):

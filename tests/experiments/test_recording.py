@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from datasets.crop import BoxTrack
 from datasets.events import Events
+from datasets.pictures import LIGHT, OFF, ON
 from datasets.sample import Sample
 from datasets.store import EventStore, StoreWriter
 from experiments.recording import NEAR_US, Input, Recording, clip_recording
@@ -82,6 +84,19 @@ def test_moments_of_a_store_with_and_without_frames_and_labels(tmp_path):
     assert captions[2] == "clip2"
     store_sheet(tmp_path / "mixed.h5", tmp_path / "sheet.png")
     assert (tmp_path / "sheet.png").is_file()
+
+
+def test_event_frames_are_shown_where_there_are_no_events(tmp_path):
+    grey = np.full((3, *SIZE[::-1]), 128, np.uint8)
+    grey[1, 0, :2] = 0, 255  # of the middle
+    clip = replace(sample([[0, 0]] * 3, [False] * 3, lighting="low", emotion="fear"), events=Events.empty(SIZE))
+    shown, pictures, captions = clip_moments(store_of(tmp_path / "a.h5", (clip, {"event_frames": grey})), 8)
+    assert shown is None
+    assert pictures[0, 0, :3].tolist() == [list(OFF), list(ON), list(LIGHT)]
+    assert captions == ["low\nfear"]
+    busy = replace(clip, events=events())
+    _, pictures, _ = clip_moments(store_of(tmp_path / "b.h5", (busy, {"event_frames": grey})), 8)
+    assert pictures[0, 0, :3].tolist() != [list(OFF), list(ON), list(LIGHT)]
 
 
 def test_a_store_without_clips_has_nothing_to_show(tmp_path):

@@ -1,4 +1,4 @@
-"""The pictures of docs/speck-asynchrony.md: `python -m experiments.studies.speck_asynchrony [FOLDER]`."""
+"""The pictures of docs/speck-asynchrony.md: `python -m experiments.speck_asynchrony [FOLDER]`."""
 
 from __future__ import annotations
 

@@ -1,0 +1,176 @@
+"""The study's pictures: emotions on the wheel, estimates under what was seen, and figures over bit depth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
+from datasets.store import EventStore
+from experiments.clips import nearest
+from experiments.plots.affect import NAMES, affect_axis, draw_wheel
+from experiments.plots.style import (
+    BLUE,
+    FAINT,
+    INK,
+    MUTED,
+    PALETTE,
+    STYLE,
+    TRUTH,
+    VERMILION,
+    bare,
+    new_figure,
+    save_png,
+)
+from experiments.studies.neuromorphic_va.clips import ClipSet, clips_job
+from experiments.studies.neuromorphic_va.config import BitDepth, NeuromorphicVa
+from experiments.studies.neuromorphic_va.emotions import POINTS, all_estimates
+from experiments.studies.neuromorphic_va.prototypes import wheel
+from experiments.studies.neuromorphic_va.tables import pooled_job, zero_shot_job
+from experiments.studies.neuromorphic_va.variants import binary_variant, main_variant
+from experiments.studies.stores import is_synthetic
+from experiments.studies.study import Inputs, Picture, Results
+from neuva import NeuvaError
+
+SHOWN = 8
+"""Pictures in a row above the traces."""
+MODELS = 3
+"""Lines beside the labels'."""
+
+
+def pictures(config: NeuromorphicVa, inputs: Inputs, results: Results) -> list[Picture]:
+    """Draw all that the finished jobs allow."""
+    drawn = [_wheel(inputs, model, results) for model in config.zero_shot if zero_shot_job(model) in results]
+    store = EventStore(inputs.store)
+    about = "Synthetic faces. " if is_synthetic(store) else ""
+    drawn.append(_traces(config, inputs, store, about))
+    if config.bit_depth is not None:
+        drawn.append(_bit_depth(config, config.bit_depth, inputs, results, about))
+    return drawn
+
+
+def _wheel(inputs: Inputs, model: str, results: Results) -> Picture:
+    with np.load(inputs.of_job(zero_shot_job(model)) / POINTS) as found:
+        means, emotions = found["means"], found["emotions"]
+    about = "Synthetic faces. " if results[zero_shot_job(model)]["synthetic"] else ""
+    path = inputs.out / f"wheel-{model}.png"
+    save_png(emotions_on_wheel(means, emotions, f"{model}: mean estimates of clips, and the prototypes"), path)
+    caption = f"Each point a clip's mean estimate, in the colour of its label; stars: prototypes. {wheel().source}."
+    return Picture(path, about + caption)
+
+
+@rc_context(STYLE)
+def emotions_on_wheel(means: np.ndarray, emotions: np.ndarray, title: str) -> Figure:
+    """Clips' mean estimates [K, 2] in the colour of their emotion, and each emotion's prototype as a star."""
+    figure = new_figure(6.2, title, width=7.6)
+    axes = figure.subplots()
+    draw_wheel(axes)
+    rest = ~np.isin(emotions, wheel().names)
+    axes.scatter(means[rest, 0], means[rest, 1], s=10, color=FAINT, linewidth=0, zorder=2)
+    for name, place, colour in zip(wheel().names, wheel().places, (*PALETTE, INK), strict=True):
+        points = means[emotions == name]
+        axes.scatter(points[:, 0], points[:, 1], s=14, color=colour, alpha=0.5, linewidth=0, zorder=3)
+        axes.scatter(
+            place[0], place[1], s=170, marker="*", color=colour, edgecolor="white", linewidth=0.8, zorder=4, label=name
+        )
+    figure.legend(loc="outside right upper", fontsize=9)
+    return figure
+
+
+def _traces(config: NeuromorphicVa, inputs: Inputs, store: EventStore, about: str) -> Picture:
+    models = list(dict.fromkeys([*config.zero_shot, *config.models]))[:MODELS]
+    variants = {model: main_variant(config, model) for model in models}
+    clips = {model: ClipSet.read(inputs.of_job(clips_job(variant.view))) for model, variant in variants.items()}
+    found = {model: all_estimates(config, variants[model], inputs, clips[model]) for model in models}
+    read = clips[models[0]]
+    spread = [read.labels[read.rows(k)].std(0).sum() for k in range(len(read.names))]
+    clip = int(np.argmax(spread))
+    rows = read.rows(clip)
+    times = (read.times[rows] - read.times[rows][0]) / 1e6
+    chosen = np.linspace(0, len(times) - 1, min(SHOWN, len(times))).astype(int)
+    seen = read.pictures[rows][chosen].max(1)
+    index = store.names.index(str(read.names[clip]))
+    shown = [_frames(store, index, read.times[rows][chosen]), seen]
+    labels = np.where(read.mask[rows, None], read.labels[rows], np.nan)
+    estimates = {model: values[rows] for model, values in found.items()}
+    path = inputs.out / "traces.png"
+    save_png(traces_under_pictures(times, labels, estimates, [row for row in shown if row is not None], chosen), path)
+    caption = (
+        f"Clip {read.names[clip]}, whose labels vary most, as each fold's network sees people new to it. Above: the "
+        "camera's frames and the events of the same moments as the network is given them."
+    )
+    return Picture(path, about + caption)
+
+
+def _frames(store: EventStore, index: int, times: np.ndarray) -> np.ndarray | None:
+    """The camera's frames nearest to these times."""
+    try:
+        frames = store.arrays(index, "frames")
+    except NeuvaError:
+        return None
+    return frames[nearest(store.labels(index)[0], times)]
+
+
+@rc_context(STYLE)
+def traces_under_pictures(
+    times_s: np.ndarray,
+    labels: np.ndarray,
+    estimates: Mapping[str, np.ndarray],
+    rows: list[np.ndarray],
+    chosen: np.ndarray,
+) -> Figure:
+    """Valence and arousal over time under rows of pictures.
+
+    Args:
+        times_s: [N]. labels: [N, 2], NaN where there is none. estimates: name -> [N, 2]. rows: of pictures
+            [K, H, W] of the times `chosen` [K].
+    """
+    figure = new_figure(4.4 + 1.15 * len(rows), "What was seen, and told of it")
+    heights = [1.15] * len(rows) + [1.8, 1.8]
+    grid = figure.add_gridspec(len(heights), len(chosen), height_ratios=heights)
+    for place, row in enumerate(rows):
+        for column, picture in enumerate(row):
+            axes = figure.add_subplot(grid[place, column])
+            bare(axes)
+            axes.imshow(picture, cmap="gray", interpolation="nearest")
+            if place == 0:
+                axes.set_title(f"{times_s[chosen[column]]:.2f} s", fontsize=9, color=MUTED, pad=3)
+    for k, name in enumerate(NAMES):
+        axes = figure.add_subplot(grid[len(rows) + k, :])
+        axes.plot(times_s, labels[:, k], color=TRUTH, linewidth=6, alpha=0.75, label="label")
+        for (model, values), colour in zip(estimates.items(), PALETTE, strict=False):
+            axes.plot(times_s, values[:, k], color=colour, linewidth=1.6, label=model)
+        affect_axis(axes, name)
+    axes.set_xlabel("time (s)")
+    handles, names = axes.get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside upper right", ncols=len(names))
+    return figure
+
+
+def _bit_depth(config: NeuromorphicVa, depth: BitDepth, inputs: Inputs, results: Results, about: str) -> Picture:
+    model = depth.model
+    rows = {bits: results[pooled_job(binary_variant(config, model, bits))] for bits in sorted(depth.bits)}
+    path = inputs.out / "bit-depth.png"
+    curves = {name: [row[f"ccc_{name}"] for row in rows.values()] for name in NAMES}
+    save_png(curve_over_bits(list(rows), curves, f"{model}: CCC over the bits of a frame"), path)
+    return Picture(path, f"{about}{model}, all folds pooled; a frame is always {config.pictures.frame_us / 1000:g} ms.")
+
+
+@rc_context(STYLE)
+def curve_over_bits(bits: list[int], curves: Mapping[str, list[float | None]], title: str) -> Figure:
+    """A line a figure over the number of bits; undefined ones are left out."""
+    figure = new_figure(3.4, title)
+    axes = figure.subplots()
+    for (name, values), colour in zip(curves.items(), (BLUE, VERMILION), strict=True):
+        known = [(n, value) for n, value in zip(bits, values, strict=True) if value is not None]
+        if known:
+            axes.plot(*zip(*known, strict=True), color=colour, marker="o", markersize=5, label=name)
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(bits, labels=[str(n) for n in bits])
+    axes.minorticks_off()
+    axes.grid(axis="y")
+    axes.set(xlabel="bits N of the temporal binary representation", ylabel="CCC")
+    figure.legend(loc="outside upper right", ncols=2)
+    return figure

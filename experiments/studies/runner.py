@@ -1,0 +1,151 @@
+"""Runs a study: the jobs of a stage side by side, each done once and kept, however often the run is killed."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from datasets.store.lock import only_writer
+from experiments.config import Model
+from experiments.studies import jobs
+from experiments.studies.provenance import LIBRARIES, begin
+from experiments.studies.published import published_tables
+from experiments.studies.results import FILE, Report
+from experiments.studies.study import Inputs, Job, Progress, Study
+from experiments.studies.writing import write_all
+from neuva import NeuvaError
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+Watch = Callable[[str, str, int, int], None]
+"""Told (job, what it does, done, of how many); job "" is the study, whose jobs are counted."""
+
+Keyed = tuple[Job, str, Path]
+"""A job, its key and its folder."""
+
+TOPIC = "neuva-study"
+OFTEN = 0.5
+"""Seconds between two messages of a worker's job."""
+
+
+def run(
+    study: Study,
+    config: Model,
+    inputs: Inputs,
+    *,
+    workers: int = 1,
+    scheduler: str | None = None,
+    progress: Watch = lambda *_: None,
+) -> Report:
+    """Do what is not done yet of a study, and write its results folder; a stopped run goes on from the finished jobs.
+
+    A job counts as done while its key is the same: a hash over neuva's code, the configuration, the stores and its
+    name. results.json is written anew after each job.
+
+    Args:
+        workers: processes on this machine; 1 does the jobs in this one. scheduler: address of a Dask cluster that
+            exists, used in place of own workers; it sees the same folders under the same paths.
+
+    Raises:
+        NeuvaError: if the store is not the study's or lacks something, another run works in the folder or it is of
+            another study, a job fails (it is named; finished ones are kept), or the workers cannot be reached.
+    """
+    report = begin(study, config, inputs)
+    study.check(config, inputs)
+    stages = [[_keyed(report, job, inputs) for job in stage] for stage in study.stages(config, inputs)]
+    every = [each for stage in stages for each in stage]
+    _require_names([job.name for job, _, _ in every])
+    with only_writer(inputs.out):
+        _require_folder(study, inputs.out)
+        before = {job.name: jobs.finished_before(folder, key) for job, key, folder in every}
+        done = {name: finished for name, finished in before.items() if finished is not None}
+
+        def tell() -> Report:
+            progress("", study.name, len(done), len(every))
+            seconds = {name: done[name].seconds if name in done else None for name in before}
+            results = {name: done[name].result for name in before if name in done}
+            found = report.with_jobs(seconds, [*study.tables(config, results), *published_tables(study.name)])
+            found.save(inputs.out)
+            return found
+
+        found = tell()
+        for stage in stages:
+            waiting = [each for each in stage if each[0].name not in done]
+            with closing(_finished(waiting, workers, scheduler, progress)) as made:  # what stops us ends the workers
+                for (job, _, folder), finished in made:
+                    jobs.keep(folder, finished)
+                    done[job.name] = finished
+                    progress(job.name, "done", 1, 1)
+                    found = tell()
+        write_all(inputs.out, found, study.pictures(config, inputs, {name: done[name].result for name in before}))
+    return found
+
+
+def _keyed(report: Report, job: Job, inputs: Inputs) -> Keyed:
+    key = sha256(json.dumps([dict(report.hashes), job.name], sort_keys=True).encode()).hexdigest()
+    return job, key, inputs.of_job(job.name)
+
+
+def _finished(
+    waiting: Sequence[Keyed], workers: int, scheduler: str | None, progress: Watch
+) -> Generator[tuple[Keyed, jobs.Finished]]:
+    if scheduler is None and (workers < 2 or len(waiting) < 2):
+        for job, key, folder in waiting:
+            yield (job, key, folder), jobs.do(job, key, folder, partial(progress, job.name))
+    elif waiting:
+        from datasets import cluster  # Dask is imported only where it works
+
+        own = scheduler is None
+        opened = cluster.own(min(workers, len(waiting))) if own else cluster.existing(str(scheduler), LIBRARIES)
+        with opened as client, _heard(client, progress):
+            yield from cluster.each_made(client, _in_worker, waiting, lambda each: f"job {each[0].name}")
+
+
+def _in_worker(keyed: Keyed) -> jobs.Finished:
+    job, key, folder = keyed
+    return jobs.do(job, key, folder, _messages(job.name))
+
+
+def _messages(name: str) -> Progress:
+    """A job's progress, sent from its worker to the run by Dask, not too often."""
+    from distributed import get_worker
+
+    worker, last = get_worker(), 0.0
+
+    def tell(what: str, done: int, total: int) -> None:
+        nonlocal last
+        if time.monotonic() - last > OFTEN:
+            last = time.monotonic()
+            worker.log_event(TOPIC, (name, what, done, total))
+
+    return tell
+
+
+@contextmanager
+def _heard(client: Client, progress: Watch) -> Iterator[None]:
+    """What workers tell of their jobs reaches `progress`, as long as the block lasts."""
+    client.subscribe_topic(TOPIC, lambda event: progress(*event[1]))
+    try:
+        yield
+    finally:
+        if client.status == "running":
+            client.unsubscribe_topic(TOPIC)
+
+
+def _require_names(names: Sequence[str]) -> None:
+    for name, count in Counter(names).items():
+        if count > 1 or Path(name).name != name:
+            raise NeuvaError(f'job "{name}": {count} are called so; one alone may be, and fit for a folder: rename it')
+
+
+def _require_folder(study: Study, out: Path) -> None:
+    if (out / FILE).exists() and (found := Report.load(out).study) != study.name:
+        raise NeuvaError(f"{out}: holds study {found}: name another folder for {study.name}")

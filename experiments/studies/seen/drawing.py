@@ -1,0 +1,103 @@
+"""The study's pictures: the eyes, who is taken for whom, and how well each emotion is told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
+from datasets.see import EMOTIONS, LIGHTINGS
+from datasets.store import EventStore
+from experiments.plots import save_png
+from experiments.plots.style import FAINT, MUTED, PALETTE, STYLE, WIDTH, bare, new_figure
+from experiments.studies.seen.clips import NAME
+from experiments.studies.seen.config import SeenConfig
+from experiments.studies.seen.tables import ORDER
+from experiments.studies.study import Inputs, Picture, Results
+
+
+def pictures(config: SeenConfig, inputs: Inputs, results: Results) -> list[Picture]:
+    """Draw all pictures into the study's folder."""
+    store = results[NAME]
+    drawn = "synthetic eyes" if store["synthetic"] else "SEE"
+    whose = f"{drawn}, split {store['split']}"
+    paths = {name: inputs.out / f"{name}.png" for name in ("eyes", "confusion", "emotions")}
+    save_png(eyes(EventStore(inputs.store), f"Eyes as they are seen: {drawn}"), paths["eyes"])
+    deployed = results[config.deployed]["last"]
+    save_png(confusion(np.array(deployed["confusion"]), f"Answers of {config.deployed}: {whose}"), paths["confusion"])
+    last: dict[str, dict] = {setting: results[setting]["last"] for setting in config.settings}
+    save_png(bars(last, f"Recall of each emotion: {whose}"), paths["emotions"])
+    runs = f"{config.runs} random clips of each test sequence ({whose})"
+    return [
+        Picture(paths["eyes"], f"One eye for each emotion and lighting, above its event frame ({drawn})."),
+        Picture(
+            paths["confusion"], f"Percent of a shown emotion's clips given each answer, {config.deployed}, {runs}."
+        ),
+        Picture(paths["emotions"], f"Recall of each emotion, mean and standard deviation over {runs}."),
+    ]
+
+
+@rc_context(STYLE)
+def eyes(store: EventStore, title: str) -> Figure:
+    """A column for each emotion, for each lighting a row of frames and one of event frames; gaps where none is."""
+    places: dict[tuple[str, str], int] = {}
+    for row in range(len(store)):
+        meta = store.meta(row)
+        places.setdefault((meta["lighting"], meta["emotion"]), row)
+    side = WIDTH / (len(EMOTIONS) + 0.6)
+    figure = new_figure(2 * len(LIGHTINGS) * side + 0.6, title)
+    axes = figure.subplots(2 * len(LIGHTINGS), len(EMOTIONS), squeeze=False)
+    for line, lighting in enumerate(LIGHTINGS):
+        for column, emotion in enumerate(EMOTIONS):
+            for below, key in enumerate(("frames", "event_frames")):
+                cell = axes[2 * line + below, column]
+                bare(cell)
+                place = places.get((lighting, emotion))
+                if place is not None:
+                    images = store.arrays(place, key)
+                    cell.imshow(images[len(images) // (2 + below)], cmap="gray", vmin=0, vmax=255)
+                if line == below == 0:
+                    cell.set_title(emotion, fontsize=9, color=MUTED)
+                if column == below == 0:
+                    cell.set_ylabel(lighting, color=MUTED)
+    return figure
+
+
+@rc_context(STYLE)
+def confusion(counts: np.ndarray, title: str) -> Figure:
+    """A map of [shown][answered], in percent of what was shown; a row of an emotion that was never shown is empty."""
+    shares = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    figure = new_figure(6.2, title, width=7.2)
+    axes = figure.subplots()
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=100)
+    for (row, column), share in np.ndenumerate(shares):
+        if counts[row].sum():
+            ink = "white" if share > 55 else MUTED
+            axes.text(column, row, f"{share:.0f}", ha="center", va="center", fontsize=9, color=ink)
+    axes.set_xticks(range(len(EMOTIONS)), labels=EMOTIONS, rotation=30)
+    axes.set_yticks(range(len(EMOTIONS)), labels=EMOTIONS)
+    axes.set_xlabel("answered")
+    axes.set_ylabel("shown")
+    return figure
+
+
+@rc_context(STYLE)
+def bars(last: dict[str, dict], title: str, order: Sequence[str] = ORDER) -> Figure:
+    """For each emotion a bar of every setting, with the runs' deviation; no bars of an emotion that is absent."""
+    figure = new_figure(3.8, title)
+    axes = figure.subplots()
+    width = 0.8 / len(last)
+    for number, (setting, score) in enumerate(last.items()):
+        there = [place for place, name in enumerate(order) if score["recalls"][name]["mean"] is not None]
+        spreads = [score["recalls"][order[place]] for place in there]
+        heights, deviations = ([100 * (each[key] or 0) for each in spreads] for key in ("mean", "sd"))
+        x = np.array(there) + (number - (len(last) - 1) / 2) * width
+        axes.bar(x, heights, 0.9 * width, yerr=deviations, color=PALETTE[number], label=setting, error_kw={"lw": 0.8})
+    axes.axhline(100 / len(EMOTIONS), color=FAINT, linewidth=1.2, zorder=0)
+    axes.set_xticks(range(len(order)), labels=order)
+    axes.set_ylim(0, 100)
+    axes.set_ylabel("recall (%)")
+    figure.legend(loc="outside lower right", ncols=len(last))
+    return figure

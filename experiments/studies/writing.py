@@ -1,0 +1,58 @@
+"""A study's results folder: results.json, a CSV file a table, tables.md, and one page with everything."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from pathlib import Path
+
+from experiments.report import environment
+from experiments.studies.results import Report
+from experiments.studies.study import Picture
+from experiments.studies.tabling import bold, numeric, shown, to_csv, to_markdown
+from neuva import atomic_path
+
+TITLES = {"measured": "Measured here", "published": "Published by others"}
+
+
+def write_all(folder: Path, report: Report, pictures: Sequence[Picture]) -> None:
+    """Write the folder; pictures are already in it."""
+    report.save(folder)
+    for table in report.tables:
+        _write(folder / f"{table.name}.csv", to_csv(table))
+    _write(folder / "tables.md", markdown(report))
+    _write(folder / "index.html", page(report, pictures))
+
+
+def markdown(report: Report) -> str:
+    """All tables, measured and published ones apart."""
+    parts = [f"# {report.study}: {report.what}", report.paper]
+    if report.banner:
+        parts.append(f"> {report.banner}")
+    for origin, title in TITLES.items():
+        parts.append(f"## {title}")
+        parts += report.notes if origin == "published" else []
+        parts += [to_markdown(table) for table in report.of(origin)] or ["No tables."]
+    return "\n\n".join(part.rstrip() for part in parts) + "\n"
+
+
+def page(report: Report, pictures: Sequence[Picture]) -> str:
+    """One HTML page: pictures and style inside it, no scripts, nothing from elsewhere."""
+    return (
+        environment()
+        .get_template("studies/results.html")
+        .render(
+            r=report,
+            titles=TITLES,
+            shown=shown,
+            bold=bold,
+            numeric=numeric,
+            zip=zip,
+            pictures=[(base64.b64encode(each.path.read_bytes()).decode(), each.caption) for each in pictures],
+        )
+    )
+
+
+def _write(path: Path, text: str) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
