@@ -52,30 +52,50 @@ def nearest(numbers: np.ndarray, n: int) -> np.ndarray:
     return np.where(wanted - numbers[before] <= np.abs(numbers[after] - wanted), before, after).astype(np.int32)
 
 
+class ClipFaces:
+    """The faces of clip `index`: its files are read once, and decoded as they are asked for.
+
+    shown: the picture of each label, int [n]; a frame without one of its own shows the nearest there is.
+
+    Raises:
+        NeuvaError: if the clip holds no JPEG frames.
+    """
+
+    def __init__(self, store: EventStore, index: int) -> None:
+        self.shown, self._jpeg, self._offsets = (
+            store.arrays(index, key) for key in ("frame_index", "jpeg", "jpeg_offsets")
+        )
+        self._store, self._index = store, index
+
+    def __getitem__(self, which: Sequence[int] | np.ndarray | slice) -> np.ndarray:
+        """Of the labels number `which`, RGB uint8 [n, H, W, 3].
+
+        Raises:
+            NeuvaError: if there is no such label, or a picture is damaged.
+        """
+        try:
+            shown = self.shown[which]
+        except IndexError as error:
+            clip = self._store.names[self._index]
+            raise NeuvaError(f"clip {clip}: frames are 0..{len(self.shown) - 1}: {error}") from error
+        decoded = {each: self._face(each) for each in np.unique(shown)}
+        return np.stack([decoded[each] for each in shown]) if len(shown) else np.empty((0, SIDE, SIDE, 3), np.uint8)
+
+    def _face(self, picture: int) -> np.ndarray:
+        image = _decode(self._jpeg[self._offsets[picture] : self._offsets[picture + 1]])
+        if image is None or image.shape != (SIDE, SIDE, 3):
+            clip, number = self._store.names[self._index], self._store.arrays(self._index, "frame_numbers")[picture]
+            raise NeuvaError(f"clip {clip}: picture {number} is damaged: copy it again, make the store anew")
+        return image
+
+
 def frames_of(store: EventStore, index: int, which: Sequence[int] | np.ndarray | slice = slice(None)) -> np.ndarray:
     """Faces of clip `index`, RGB uint8 [n, H, W, 3], for its labels number `which` (all unless given).
 
-    A frame without a picture of its own shows the nearest there is.
-
     Raises:
-        NeuvaError: if the clip holds no JPEG frames, has no such label, or a picture is damaged.
+        NeuvaError: as `ClipFaces`.
     """
-    shown = store.arrays(index, "frame_index")
-    try:
-        shown = shown[which]
-    except IndexError as error:
-        raise NeuvaError(f"clip {store.names[index]}: frames are 0..{len(shown) - 1}: {error}") from error
-    jpeg, offsets = (store.arrays(index, key) for key in ("jpeg", "jpeg_offsets"))
-    decoded: dict[int, np.ndarray] = {}
-    for each in np.unique(shown):
-        image = _decode(jpeg[offsets[each] : offsets[each + 1]])
-        if image is None or image.shape != (SIDE, SIDE, 3):
-            number = store.arrays(index, "frame_numbers")[each]
-            raise NeuvaError(
-                f"clip {store.names[index]}: picture {number} is damaged: copy it again, make the store anew"
-            )
-        decoded[each] = image
-    return np.stack([decoded[each] for each in shown]) if len(shown) else np.empty((0, SIDE, SIDE, 3), np.uint8)
+    return ClipFaces(store, index)[which]
 
 
 def _decode(content: np.ndarray) -> np.ndarray | None:

@@ -43,14 +43,17 @@ def _command(name: str, entry: Entry) -> Callable[..., None]:
         scheduler: Annotated[
             str | None, typer.Option(help="A Dask cluster that exists (tcp://host:8786) in place of own workers.")
         ] = None,
+        again: Annotated[
+            bool, typer.Option("--again", help="Do anew what the folder holds of other data, settings or code.")
+        ] = False,
         **extra: Path | None,
     ) -> None:
         given = {option: store for option, store in extra.items() if store is not None}
-        _run(name, data, config, out, workers, scheduler, given)
+        _run(name, data, config, out, workers, scheduler, again, given)
 
     command.__doc__ = f"""{entry.what[0].upper()}{entry.what[1:]}. A stopped run goes on.
 
-    Example: `neuva study {name} --data store.h5 --workers 2`, then `neuva study show {name}`
+    Example: `neuva study {name} --data store.h5 --out runs/mine --workers 2`, then `neuva study show mine`
     """
     own = list(inspect.signature(command, eval_str=True).parameters.values())[:-1]
     further = [
@@ -109,7 +112,7 @@ def show(
 ) -> None:
     """The tables of a study that is finished, or of what is finished of it.
 
-    Example: `neuva study show seen`
+    Example: `neuva study show seen-eyes`
     """
     from experiments.studies.results import FILE, Report
 
@@ -128,9 +131,11 @@ def _run(
     out: Path | None,
     workers: int,
     scheduler: str | None,
+    again: bool,
     extra: dict[str, Path],
 ) -> None:
     from experiments.config import read_config
+    from experiments.studies.provenance import with_whole_paths
     from experiments.studies.runner import run
     from experiments.studies.stores import open_store
     from experiments.studies.study import Inputs
@@ -139,12 +144,12 @@ def _run(
         raise NeuvaError("the cluster of --scheduler has workers of its own: leave out --workers")
     study = study_called(name)
     chosen = config or CONFIGS / study.data[open_store(study, data).dataset]
-    settings = read_config(chosen, study.config)
+    settings = with_whole_paths(read_config(chosen, study.config))
     folder = (out or RUNS / chosen.stem).resolve()
     stores = {option: path.resolve() for option, path in extra.items()}
     inputs = Inputs(data.resolve(), folder, stores)  # workers may run elsewhere
     with stoppable("the same command goes on from the finished jobs"), _bars() as update:
-        report = run(study, settings, inputs, workers=workers, scheduler=scheduler, progress=update)
+        report = run(study, settings, inputs, workers=workers, scheduler=scheduler, again=again, progress=update)
     _print(report)
     console.print(f"{folder / 'index.html'}", markup=False, soft_wrap=True)
 
@@ -172,6 +177,8 @@ def _print(report: Report) -> None:
     console.print(f"{report.study}: {report.what}; {report.progress}", markup=False)
     if report.banner:
         console.print(report.banner, style="bold yellow", markup=False)
+    if report.mixture:
+        console.print(report.mixture, markup=False)
     for table in report.of("measured"):
         _print_table(table)
     for note in report.notes:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from experiments.studies.study import Progress
@@ -13,7 +14,10 @@ from neuva import NeuvaError, atomic_path
 
 
 def seeded(seed: int) -> torch.Generator:
-    """Seed torch's own draws (weights, dropout); gives a generator for all others (order, augmentation)."""
+    """Seed torch's own draws (weights, dropout); gives a generator for all others (order, augmentation).
+
+    The same seed gives the same bytes on a CPU; on a GPU some operations add in no fixed order.
+    """
     torch.manual_seed(seed)
     torch.backends.cudnn.deterministic = True
     return torch.Generator().manual_seed(seed)
@@ -56,6 +60,20 @@ def epochs(
             schedule.step()
         progress(what, epoch + 1, count)
         yield sum(losses) / len(losses)
+
+
+def finite(values: np.ndarray, what: str) -> np.ndarray:
+    """What a network gives, to be scored: the last step may still break it, and argmax takes NaN for class 0.
+
+    Raises:
+        NeuvaError: if a value is no finite number.
+    """
+    if wrong := int(np.sum(~np.isfinite(values))):
+        raise NeuvaError(
+            f"{what}: {wrong} of {values.size} values are no finite number: training has diverged; take a smaller "
+            "learning rate"
+        )
+    return values
 
 
 def save_weights(path: Path, values: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,34 +14,43 @@ from typing import Any
 
 import torch
 
+from experiments.studies.provenance import made_with
 from experiments.studies.study import Job, Progress
 from neuva import NeuvaError, atomic_path, make_folder
 
 KEY, RESULT = "key", "result.json"
 
+_alone = threading.Lock()
+"""Held by the job that is done: torch's own draws and number of threads are the whole process's."""
+
 
 @dataclass(frozen=True)
 class Finished:
-    """A job that is done. key: a hash of what it was made from. seconds: it took. result: what it gave, as JSON."""
+    """A job that is done.
+
+    key: a hash of what it was made from. seconds: it took. made_with: see there. result: what it gave, as JSON.
+    """
 
     key: str
     seconds: float
+    made_with: dict[str, str]
     result: dict[str, Any]
 
 
 def do(job: Job, key: str, folder: Path, progress: Progress) -> Finished:
-    """Do a job in one thread, so that it gives the same result beside others as alone.
+    """Do a job in one thread, and no other in this process meanwhile, so that it gives the same as alone.
 
     What is in the folder is removed if it was begun with another key; else the job may go on from it.
 
     Raises:
         NeuvaError: if it fails or gives what is no JSON; the message names it.
     """
-    _begin(folder, key)
-    started = time.perf_counter()
     try:
-        with _one_thread():
+        with _alone, _one_thread():
+            _begin(folder, key)
+            started = time.perf_counter()
             result = job.run(folder, progress)
+            seconds = time.perf_counter() - started
     except NeuvaError as error:
         raise NeuvaError(f"job {job.name}: {error}") from error
     except Exception as error:
@@ -50,7 +60,7 @@ def do(job: Job, key: str, folder: Path, progress: Progress) -> Finished:
         plain = json.loads(json.dumps(result, allow_nan=False))  # as one who reads it later finds it
     except (TypeError, ValueError) as error:
         raise NeuvaError(f"job {job.name}: its result is no JSON ({error}): give None for what is undefined") from error
-    return Finished(key, time.perf_counter() - started, plain)
+    return Finished(key, seconds, made_with(), plain)
 
 
 def keep(folder: Path, finished: Finished) -> None:
@@ -59,13 +69,12 @@ def keep(folder: Path, finished: Finished) -> None:
         temporary.write_text(json.dumps(vars(finished), indent=2))
 
 
-def finished_before(folder: Path, key: str) -> Finished | None:
-    """A finished job of that key; None where there is none, or its file is damaged."""
+def kept(folder: Path) -> Finished | None:
+    """The finished job of a folder, of whatever key; None where there is none, or its file is damaged."""
     try:
-        finished = Finished(**json.loads((folder / RESULT).read_text()))
+        return Finished(**json.loads((folder / RESULT).read_text()))
     except (OSError, ValueError, TypeError):
         return None
-    return finished if finished.key == key else None
 
 
 def _begin(folder: Path, key: str) -> None:
@@ -76,6 +85,9 @@ def _begin(folder: Path, key: str) -> None:
         make_folder(folder)
         with atomic_path(begun) as temporary:
             temporary.write_text(key)
+    for left in folder.rglob(".*"):  # half a file, of a job that was killed as it wrote
+        if left.is_file():
+            left.unlink()
 
 
 @contextmanager

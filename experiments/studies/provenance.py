@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import json
 import os
@@ -9,7 +10,9 @@ import platform
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+import torch
 
 from datasets.inputs import fingerprint
 from datasets.store import EventStore
@@ -20,6 +23,8 @@ from experiments.studies.results import Report
 from experiments.studies.stores import is_synthetic, open_store
 from experiments.studies.study import Inputs, Study
 from neuva import __version__
+
+Settings = TypeVar("Settings", bound=Model)
 
 LIBRARIES = (
     "torch", "transformers", "pytorch-tcn", "torchmetrics", "numpy", "scipy", "numba", "h5py", "safetensors",
@@ -44,7 +49,7 @@ def begin(study: Study, config: Model, inputs: Inputs) -> Report:
         paper=study.paper,
         dataset=store.dataset,
         synthetic=is_synthetic(store),
-        stands_for=[name for name in study.data if name != store.dataset],
+        stands_for=[*(name for name in study.data if name != store.dataset), *inputs.extra],
         configuration=values,
         seeds={key: value for key, value in leaves.items() if "seed" in key.rpartition(".")[2]},
         stores={name: str(path) for name, path in stores.items()},
@@ -53,18 +58,37 @@ def begin(study: Study, config: Model, inputs: Inputs) -> Report:
             "configuration": _hash([values, files]),
             **{name: _identity(EventStore(path)) for name, path in stores.items()},
         },
-        versions=versions(),
-        machine=f"{platform.machine()}, {os.cpu_count()} cores",
+        made_with={},
         seconds={},
         tables=(),
         notes=published_notes(study.name),
     )
 
 
-def versions() -> dict[str, str]:
-    """What was computed with."""
+@functools.cache
+def made_with() -> dict[str, str]:
+    """What this process computes with: versions, machine and device."""
     libraries = {name: importlib.metadata.version(name) for name in LIBRARIES}
-    return {"neuva": __version__, "Python": platform.python_version(), **libraries}
+    return {
+        "neuva": __version__,
+        "Python": platform.python_version(),
+        **libraries,
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU",
+    }
+
+
+def with_whole_paths(config: Settings) -> Settings:
+    """The same configuration with every path from the root, as a worker that started elsewhere needs them."""
+    return type(config).model_validate(_resolved(config.model_dump()))
+
+
+def _resolved(values: Any) -> Any:
+    if isinstance(values, dict):
+        return {key: _resolved(value) for key, value in values.items()}
+    if isinstance(values, list | tuple):
+        return [_resolved(value) for value in values]
+    return values.resolve() if isinstance(values, Path) else values
 
 
 def _identity(store: EventStore) -> str:

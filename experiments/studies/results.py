@@ -21,9 +21,9 @@ class Report:
 
     study, what, paper: as in `Study`. dataset: of the store. synthetic: whether its faces are drawn. stands_for: the
     data sets it then is no result on. configuration: all of it; seeds: those in it, by their path. stores: paths by
-    option. hashes: SHA-256 of neuva's code, the configuration and each store. versions, machine: of the run.
-    seconds: each job took, None for those not done yet. tables: measured ones, then published ones.
-    notes: on what is published.
+    option. hashes: SHA-256 of neuva's code, the configuration and each store. made_with: the versions, machine and
+    device of the jobs done, more than one where they differ. seconds: each job took, None for those not done yet.
+    tables: measured ones, then published ones. notes: on what is published.
     """
 
     study: str
@@ -36,8 +36,7 @@ class Report:
     seeds: Mapping[str, Any]
     stores: Mapping[str, str]
     hashes: Mapping[str, str]
-    versions: Mapping[str, str]
-    machine: str
+    made_with: Mapping[str, Sequence[str]]
     seconds: Mapping[str, float | None]
     tables: Sequence[Table]
     notes: Sequence[str]
@@ -48,6 +47,17 @@ class Report:
         if not self.synthetic:
             return ""
         return f"Synthetic faces, drawn by neuva: nothing measured here is a result on {' or '.join(self.stands_for)}."
+
+    @property
+    def data(self) -> str:
+        """The data set of what is measured, and whether it is drawn, for each line of a table."""
+        return f"{self.dataset} (drawn)" if self.synthetic else self.dataset
+
+    @property
+    def mixture(self) -> str:
+        """That jobs were not all made alike; "" where they were."""
+        found = [f"{name} {' and '.join(values)}" for name, values in self.made_with.items() if len(values) > 1]
+        return f"Jobs were made with more than one of: {'; '.join(found)}. Figures may differ by that." if found else ""
 
     @property
     def progress(self) -> str:
@@ -61,8 +71,13 @@ class Report:
         """The tables that are "measured" here, or "published" by others."""
         return [table for table in self.tables if table.origin == origin]
 
-    def with_jobs(self, seconds: Mapping[str, float | None], tables: Sequence[Table]) -> Report:
-        """The same study with what its jobs have given.
+    def with_jobs(
+        self,
+        seconds: Mapping[str, float | None],
+        made_with: Sequence[Mapping[str, str]],
+        tables: Sequence[Table],
+    ) -> Report:
+        """The same study with what its jobs have given, and what each was made with.
 
         Raises:
             NeuvaError: if two tables are called the same, or a number in one is not finite.
@@ -72,11 +87,12 @@ class Report:
             raise NeuvaError(f"study {self.study}: tables {', '.join(names)}: two have one name; rename one")
         for table in tables:
             _require_finite(table)
-        return replace(self, seconds=dict(seconds), tables=tuple(tables))
+        values = {name: sorted({each[name] for each in made_with}) for each in made_with[:1] for name in each}
+        return replace(self, seconds=dict(seconds), made_with=values, tables=tuple(tables))
 
     def to_dict(self) -> dict[str, Any]:
         """All of it, JSON-plain."""
-        return {**asdict(self), "banner": self.banner, "progress": self.progress}
+        return {**asdict(self), "banner": self.banner, "mixture": self.mixture, "progress": self.progress}
 
     def save(self, folder: Path) -> None:
         """Write it into the study's folder."""

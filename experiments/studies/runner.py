@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 
 from datasets.store.lock import only_writer
 from experiments.config import Model
+from experiments.stages import code_hash
 from experiments.studies import jobs
 from experiments.studies.provenance import LIBRARIES, begin
 from experiments.studies.published import published_tables
 from experiments.studies.results import FILE, Report
 from experiments.studies.study import Inputs, Job, Progress, Study
-from experiments.studies.writing import write_all
+from experiments.studies.writing import clear, write_page, write_tables
 from neuva import NeuvaError
 
 if TYPE_CHECKING:
@@ -43,20 +44,23 @@ def run(
     *,
     workers: int = 1,
     scheduler: str | None = None,
+    again: bool = False,
     progress: Watch = lambda *_: None,
 ) -> Report:
     """Do what is not done yet of a study, and write its results folder; a stopped run goes on from the finished jobs.
 
-    A job counts as done while its key is the same: a hash over neuva's code, the configuration, the stores and its
-    name. results.json is written anew after each job.
+    A job counts as done while its key is the same: a hash over neuva's code, the configuration, the stores it hangs on
+    and its name. results.json is written anew after each job.
 
     Args:
         workers: processes on this machine; 1 does the jobs in this one. scheduler: address of a Dask cluster that
             exists, used in place of own workers; it sees the same folders under the same paths.
+        again: whether finished jobs of another key may be removed, to be done anew.
 
     Raises:
         NeuvaError: if the store is not the study's or lacks something, another run works in the folder or it is of
-            another study, a job fails (it is named; finished ones are kept), or the workers cannot be reached.
+            another study or holds jobs of another key, a job fails (it is named; finished ones are kept), or the
+            workers cannot be reached or run other code.
     """
     report = begin(study, config, inputs)
     study.check(config, inputs)
@@ -65,37 +69,60 @@ def run(
     _require_names([job.name for job, _, _ in every])
     with only_writer(inputs.out):
         _require_folder(study, inputs.out)
-        before = {job.name: jobs.finished_before(folder, key) for job, key, folder in every}
-        done = {name: finished for name, finished in before.items() if finished is not None}
+        done = _done(every, inputs.out, again)
+        _clear_unless_of(report, inputs.out)
 
         def tell() -> Report:
             progress("", study.name, len(done), len(every))
-            seconds = {name: done[name].seconds if name in done else None for name in before}
-            results = {name: done[name].result for name in before if name in done}
-            found = report.with_jobs(seconds, [*study.tables(config, results), *published_tables(study.name)])
+            known = {job.name: done.get(job.name) for job, _, _ in every}  # in their order
+            seconds = {name: finished.seconds if finished else None for name, finished in known.items()}
+            results = {name: finished.result for name, finished in known.items() if finished}
+            tables = [*study.tables(config, results), *published_tables(study.name)]
+            found = report.with_jobs(seconds, [finished.made_with for finished in done.values()], tables)
             found.save(inputs.out)
             return found
 
         found = tell()
         for stage in stages:
             waiting = [each for each in stage if each[0].name not in done]
-            with closing(_finished(waiting, workers, scheduler, progress)) as made:  # what stops us ends the workers
+            opened = _finished(waiting, report.hashes["code"], workers, scheduler, progress)
+            with closing(opened) as made:  # what stops us ends the workers
                 for (job, _, folder), finished in made:
                     jobs.keep(folder, finished)
                     done[job.name] = finished
                     progress(job.name, "done", 1, 1)
                     found = tell()
-        write_all(inputs.out, found, study.pictures(config, inputs, {name: done[name].result for name in before}))
+        write_tables(inputs.out, found)
+        results = {job.name: done[job.name].result for job, _, _ in every}
+        write_page(inputs.out, found, study.pictures(config, inputs, results))
     return found
 
 
 def _keyed(report: Report, job: Job, inputs: Inputs) -> Keyed:
-    key = sha256(json.dumps([dict(report.hashes), job.name], sort_keys=True).encode()).hexdigest()
+    hashes = {name: value for name, value in report.hashes.items() if name not in inputs.extra or name in job.extra}
+    key = sha256(json.dumps([hashes, job.name], sort_keys=True).encode()).hexdigest()
     return job, key, inputs.of_job(job.name)
 
 
+def _done(every: Sequence[Keyed], out: Path, again: bool) -> dict[str, jobs.Finished]:
+    """The jobs that need not be done."""
+    kept = [(job.name, key, finished) for job, key, folder in every if (finished := jobs.kept(folder)) is not None]
+    done = {name: finished for name, key, finished in kept if finished.key == key}
+    if len(done) < len(kept) and not again:
+        raise NeuvaError(
+            f"{out}: holds {len(kept) - len(done)} finished jobs of another store, configuration or code: "
+            "name another --out, or give --again to do them anew"
+        )
+    return done
+
+
+def _clear_unless_of(report: Report, out: Path) -> None:
+    if (out / FILE).exists() and Report.load(out).hashes != report.hashes:
+        clear(out)
+
+
 def _finished(
-    waiting: Sequence[Keyed], workers: int, scheduler: str | None, progress: Watch
+    waiting: Sequence[Keyed], code: str, workers: int, scheduler: str | None, progress: Watch
 ) -> Generator[tuple[Keyed, jobs.Finished]]:
     if scheduler is None and (workers < 2 or len(waiting) < 2):
         for job, key, folder in waiting:
@@ -106,11 +133,16 @@ def _finished(
         own = scheduler is None
         opened = cluster.own(min(workers, len(waiting))) if own else cluster.existing(str(scheduler), LIBRARIES)
         with opened as client, _heard(client, progress):
-            yield from cluster.each_made(client, _in_worker, waiting, lambda each: f"job {each[0].name}")
+            yield from cluster.each_made(client, partial(_in_worker, code), waiting, lambda each: f"job {each[0].name}")
 
 
-def _in_worker(keyed: Keyed) -> jobs.Finished:
+def _in_worker(code: str, keyed: Keyed) -> jobs.Finished:
     job, key, folder = keyed
+    if (here := code_hash()) != code:
+        raise NeuvaError(
+            f"job {job.name}: its worker runs neuva's code {here[:12]}, the study is of {code[:12]}: "
+            "bring the same code to all and start the workers anew"
+        )
     return jobs.do(job, key, folder, _messages(job.name))
 
 

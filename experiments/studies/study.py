@@ -30,10 +30,12 @@ class Job:
     """One piece of a study, done whole or done again: a network trained and scored on a fold, say.
 
     name: unique in the study, fit for a folder's name ("resnet18-fold0"). run: the same job gives the same result.
+    extra: the further stores it hangs on; it is done anew if one of them, or what every job hangs on, has changed.
     """
 
     name: str
     run: Run
+    extra: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -22,11 +22,11 @@ def shown(table: Table) -> list[list[str]]:
 
 
 def best_rows(table: Table) -> dict[str, set[int]]:
-    """The rows that hold the best number of each column that has one; more than one where they are equal."""
+    """The rows that hold the best number of each column that has one; several where they are equal, none if all are."""
     found = {}
     for heading, column in zip(table.headings, _columns(table), strict=True):
         numbers = {row: cell for row, cell in enumerate(column) if isinstance(cell, int | float)}
-        if heading in (table.best or {}) and len(numbers) > 1:
+        if heading in (table.best or {}) and len(set(numbers.values())) > 1:
             wanted = (max if (table.best or {})[heading] == "larger" else min)(numbers.values())
             found[heading] = {row for row, cell in numbers.items() if cell == wanted}
     return found
@@ -43,10 +43,10 @@ def numeric(table: Table) -> list[bool]:
     return [all(cell is None or _is_number(cell) for cell in column) for column in _columns(table)]
 
 
-def to_csv(table: Table) -> str:
-    """Headings and rows with all digits; a cell of None is empty."""
+def to_csv(table: Table, data: str) -> str:
+    """Headings and rows with all digits, each after `data`: what it was measured on; a cell of None is empty."""
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([table.headings, *table.rows])
+    csv.writer(text, lineterminator="\n").writerows([("data", *table.headings), *((data, *row) for row in table.rows)])
     return text.getvalue()
 
 

@@ -15,12 +15,26 @@ from neuva import atomic_path
 TITLES = {"measured": "Measured here", "published": "Published by others"}
 
 
-def write_all(folder: Path, report: Report, pictures: Sequence[Picture]) -> None:
-    """Write the folder; pictures are already in it."""
-    report.save(folder)
+MADE = ("*.csv", "*.png", "tables.md", "index.html")
+"""What is written beside results.json and the jobs."""
+
+
+def clear(folder: Path) -> None:
+    """Remove what was written of other data, another configuration or other code; jobs are left."""
+    for path in [path for pattern in MADE for path in folder.glob(pattern)]:
+        path.unlink()
+
+
+def write_tables(folder: Path, report: Report) -> None:
+    """Write all tables as files."""
     for table in report.tables:
-        _write(folder / f"{table.name}.csv", to_csv(table))
+        data = report.data if table.origin == "measured" else "published"
+        _write(folder / f"{table.name}.csv", to_csv(table, data))
     _write(folder / "tables.md", markdown(report))
+
+
+def write_page(folder: Path, report: Report, pictures: Sequence[Picture]) -> None:
+    """Write the page with everything."""
     _write(folder / "index.html", page(report, pictures))
 
 
@@ -29,6 +43,8 @@ def markdown(report: Report) -> str:
     parts = [f"# {report.study}: {report.what}", report.paper]
     if report.banner:
         parts.append(f"> {report.banner}")
+    if report.mixture:
+        parts.append(report.mixture)
     for origin, title in TITLES.items():
         parts.append(f"## {title}")
         parts += report.notes if origin == "published" else []

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from snn.baselines.inflated import InflatedResNet
 from snn.baselines.r3d import R3d
@@ -65,7 +64,10 @@ class RecurrentEstimator(nn.Module):
 
 
 class VideoEstimator(nn.Module):
-    """Features of the whole clip, y = W F(x) + b; straight lines between the times of F where it has fewer."""
+    """Features F of the whole clip, one in s frames: y[t] = W ((1 - r) F[j] + r F[j + 1]) + b, j + r = t / s.
+
+    F[j] stands at frame j s (s: the backbone's `step`); after the last F its estimate is held.
+    """
 
     def __init__(self, backbone: Videos) -> None:
         super().__init__()
@@ -74,10 +76,16 @@ class VideoEstimator(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Estimates [B, T, 2]."""
         features = self.backbone(_coloured(x).transpose(1, 2))
-        estimates = self.head(features.transpose(1, 2))
-        if estimates.shape[1] == x.shape[1]:
-            return estimates
-        return F.interpolate(estimates.transpose(1, 2), x.shape[1], mode="linear").transpose(1, 2)
+        return _every_frame(self.head(features.transpose(1, 2)), x.shape[1], self.backbone.step)
+
+
+def _every_frame(estimates: torch.Tensor, frames: int, step: int) -> torch.Tensor:
+    """[B, frames, 2], straight lines between estimates [B, T', 2] of frames 0, step, 2 step, ..."""
+    last = estimates.shape[1] - 1
+    place = (torch.arange(frames, device=estimates.device) / step).clamp(max=last)
+    before = place.long()
+    share = (place - before)[:, None].to(estimates.dtype)
+    return torch.lerp(estimates[:, before], estimates[:, (before + 1).clamp(max=last)], share)
 
 
 def _features(backbone: Pictures, x: torch.Tensor) -> torch.Tensor:

@@ -36,12 +36,12 @@ class InflatedConv(nn.Module):
 class InflatedResNet(nn.Module):
     """A ResNet inflated to clips, weights and all: x [B, 3, T, H, W] -> features [B, width, T].
 
-    Time is not thinned out: I3D halves it for one answer a clip, here every frame has its own.
+    Time is not thinned out: I3D halves it for one answer a clip, here every frame has its own (step: 1, as in `R3d`).
     """
 
     def __init__(self, resnet: ResNet) -> None:
         super().__init__()
-        self.net, self.width = _inflate(resnet.net), resnet.width
+        self.net, self.width, self.step = _inflate(resnet.net), resnet.width, 1
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Features [B, width, T]."""

@@ -20,7 +20,10 @@ class R3dSpec:
 
 
 class R3d(nn.Module):
-    """Features of clips: x [B, 3, T, H, W] -> [B, width, T'], T' = T / 2^(stages - 1) rounded up.
+    """Features of clips: x [B, 3, T, H, W] -> [B, width, T'], T' = T / step rounded up.
+
+    step: frames from a feature to the next, 2^(stages - 1); feature j lies in the middle of what it sees, at frame
+    j step, for each convolution that halves time is 3 long and padded by 1.
 
     The layers bear the names they have in torchvision, so that its files of weights fit.
     """
@@ -36,7 +39,7 @@ class R3d(nn.Module):
             first = _Block(before, width, 1 if number == 1 else 2)
             setattr(self, f"layer{number}", nn.Sequential(first, *(_Block(width, width, 1) for _ in range(depth - 1))))
             before = width
-        self.width = before
+        self.width, self.step = before, 2 ** (self.stages - 1)
         for module in self.modules():
             if isinstance(module, nn.Conv3d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

@@ -1,9 +1,11 @@
 """Estimates for every frame of a video from features of its frames: TCNs, a transformer, a head.
 
 Zhou et al., "Enhancing Emotion Recognition with Pre-trained Masked Autoencoders and Sequential Learning", CVPRW 2024
-(arXiv 2403.11440). Sizes are those of the authors' code, github.com/upczww/abaw6. Its transformer is not published: the
-width of the feed-forward layers (4 times the width) and the place of the norms (behind, as in Vaswani et al. 2017) are
-ours, and so is that the transformer is told no positions: what the TCN sees of the frames before must tell them.
+(arXiv 2403.11440). Sizes and the head are those of the authors' code, github.com/upczww/abaw6. Of its TCN and its
+transformer that code has the names and arguments alone, as far as seen. The TCN's blocks are those of Bai et al. 2018,
+with PReLU as in a later system's code (github.com/FreedomPuppy77/Charon). The width of the transformer's feed-forward
+layers (4 times the width) and the place of its norms (behind, as in Vaswani et al. 2017) are ours, and so is that it is
+told no positions: what the TCN sees of the frames before must tell them.
 """
 
 from __future__ import annotations

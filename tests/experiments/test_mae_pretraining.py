@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from experiments.studies.fitting import read_weights
+from experiments.studies.mae_tcn_transformer import features
 from experiments.studies.mae_tcn_transformer.features import clip_features, face_features
 from experiments.studies.mae_tcn_transformer.pretraining import (
     AUTOENCODER,
@@ -22,7 +23,7 @@ from experiments.studies.mae_tcn_transformer.pretraining import (
     pretrain,
 )
 from neuva import NeuvaError
-from snn.baselines.masked_autoencoder import AutoencoderSpec
+from snn.baselines.masked_autoencoder import AutoencoderSpec, FaceEncoder
 
 SPEC = AutoencoderSpec(32, 8, 16, 1, 2, 16, 1, 2)
 RECIPE = Recipe(epochs=3, batch=8, learning_rate=3e-3, warm_up=1, clip_norm=1.0)
@@ -124,6 +125,18 @@ def test_both_trainings_and_what_they_keep(tmp_path: Path) -> None:
     from datasets.aff_wild2 import frames_of
 
     assert np.allclose(rows, face_features(encoder, frames_of(store, 0)), atol=1e-5)  # type: ignore[arg-type]
+
+
+def test_the_pictures_of_a_clip_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    store, read = FakeStore(), list[str]()
+    arrays = store.arrays
+    store.arrays = lambda clip, key: read.append(key) or arrays(clip, key)  # type: ignore[method-assign, func-returns-value]
+    encoder = FaceEncoder(SPEC, 8)
+    whole = clip_features(encoder, store, 1)  # type: ignore[arg-type]
+    read.clear()
+    monkeypatch.setattr(features, "_DECODED", 3)
+    assert np.allclose(clip_features(encoder, store, 1), whole, atol=1e-5)  # type: ignore[arg-type]
+    assert read.count("jpeg") == 1
 
 
 def test_the_same_job_gives_the_same_weights(tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ from datasets.sample import Sample
 from datasets.store import EventStore, StoreWriter
 from experiments.clips import Cut, EventClip
 from experiments.config import read_config
-from experiments.studies.neuromorphic_va import STUDY
+from experiments.studies.fitting import save_weights
+from experiments.studies.neuromorphic_va import STUDY, pictures
 from experiments.studies.neuromorphic_va.clips import ClipSet, event_pictures, face_picture, folds_of, make_clips
 from experiments.studies.neuromorphic_va.config import NeuromorphicVa, Training
 from experiments.studies.neuromorphic_va.emotions import _score, all_estimates, clip_stretches, expression_stretches
@@ -69,18 +70,21 @@ def random_events(seed: int, frames: int = FRAMES) -> Events:
     return Events(array, (SIDE, SIDE))
 
 
-def write_faces(path: Path, clips: int = 4, labels=None, dataset: str = "synthetic-faces", arrays=("frames",)) -> Path:
+def write_faces(
+    path: Path, clips: int = 4, labels=None, dataset: str = "synthetic-faces", arrays=("frames",), mask=None, start_us=0
+) -> Path:
     """Clips of 12 frames; every subject has two of them."""
     with StoreWriter(path, dataset=dataset, sensor_size=(SIDE, SIDE), provenance={}) as store:
         for k in range(clips):
             rng = np.random.default_rng(k)
             times = 40_000 * np.arange(1, FRAMES + 1)
             va = rng.uniform(-1, 1, (FRAMES, 2)).astype(np.float32) if labels is None else labels(k)
-            meta = {"start_us": 0, "subject": str(k // 2), "synthetic": True, "expressions": NAMES}
+            valid = np.ones(FRAMES, bool) if mask is None else mask(k)
+            meta = {"start_us": start_us, "subject": str(k // 2), "synthetic": True, "expressions": NAMES}
             expression = np.repeat([1, 0, 2], [6, 1, 5])
             given = {"frames": rng.integers(0, 255, (FRAMES, SIDE, SIDE)).astype(np.uint8), "expression": expression}
             kept = {name: array for name, array in given.items() if name in (*arrays, "expression")}
-            store.add(f"c{k}", "train", Sample(random_events(k), times, va, np.ones(FRAMES, bool), meta), kept)
+            store.add(f"c{k}", "train", Sample(random_events(k), times, va, valid, meta), kept)
     return path
 
 
@@ -176,7 +180,7 @@ def test_folds_keep_people_together(faces):
     assert sorted(folds) == [0, 1, 2, 3]
     assert folds[0] == folds[1] != folds[2] == folds[3]
     assert len(folds_of(store, config(clips_at_most=3))) == 3
-    with pytest.raises(NeuvaError, match="3 folds of 2 groups"):
+    with pytest.raises(NeuvaError, match="folds = 3, but the 4 clips taken show 2 people"):
         folds_of(store, config(folds=3))
 
 
@@ -314,7 +318,7 @@ def check(store: Path, tmp_path: Path, **changes) -> None:
 def test_stores_that_lack_something_are_refused(faces, tmp_path):
     check(faces, tmp_path, grey=["resnet"])
     still = write_faces(tmp_path / "still.h5", labels=lambda k: np.full((FRAMES, 2), 0.5, np.float32))
-    with pytest.raises(NeuvaError, match="valence is the same in all 48 labelled frames"):
+    with pytest.raises(NeuvaError, match="without fold 0: valence is the same in all 24 labelled frames"):
         check(still, tmp_path)
     bare = write_faces(tmp_path / "bare.h5", arrays=())
     check(bare, tmp_path)
@@ -325,6 +329,33 @@ def test_stores_that_lack_something_are_refused(faces, tmp_path):
     other = write_faces(tmp_path / "other.h5", dataset="see")
     with pytest.raises(NeuvaError, match="a store of see; study neuromorphic-va takes afew-va or synthetic-faces"):
         run(STUDY, config(), Inputs(other, tmp_path / "out", {}))
+
+
+def test_folds_that_cannot_be_tested_or_trained_without_are_refused(tmp_path):
+    def some(k: int) -> np.ndarray:
+        return np.random.default_rng(k).uniform(-1, 1, (FRAMES, 2)).astype(np.float32)
+
+    def first_frame(clip: int) -> np.ndarray:
+        """Valid before the first picture alone, where no frame ends."""
+        return np.arange(FRAMES) < (1 if clip < 2 else FRAMES)
+
+    silent_fold = write_faces(tmp_path / "silent.h5", mask=first_frame, start_us=40_000)
+    fold = folds_of(EventStore(silent_fold), config())[0]
+    with pytest.raises(NeuvaError, match=f"fold {fold} has no frame with a valid label"):
+        check(silent_fold, tmp_path)
+    half = write_faces(tmp_path / "half.h5", labels=lambda k: np.zeros((FRAMES, 2), np.float32) if k < 2 else some(k))
+    other = 1 - folds_of(EventStore(half), config())[0]
+    with pytest.raises(NeuvaError, match=rf"half.h5, without fold {other}: valence is the same in all 24"):
+        check(half, tmp_path)
+
+
+def test_weights_are_looked_at_before_anything_runs(faces, tmp_path):
+    named = {"kind": "resnet", "backbone": RESNET, "weights": tmp_path / "w.pt"}
+    with pytest.raises(NeuvaError, match="no such file of weights"):
+        check(faces, tmp_path, models={**TINY["models"], "r": named})
+    save_weights(tmp_path / "w.pt", {"else": torch.zeros(1)})
+    with pytest.raises(NeuvaError, match=r"w.pt: lacks"):
+        check(faces, tmp_path, models={**TINY["models"], "r": named})
 
 
 def test_labels_constant_in_a_fold_are_undefined_and_said_so(tmp_path):
@@ -350,7 +381,20 @@ def test_jobs_are_done_once_for_each_thing_seen():
     assert [variant.name for variant in variants(both)] == ["resnet-binary8", "resnet-binary4", "resnet-grey"]
 
 
-def test_the_stand_in_gives_every_table_and_picture(faces, tmp_path):
+@pytest.fixture
+def titles(monkeypatch) -> dict[str, str]:
+    """The title of every picture that is drawn, by its file's name."""
+    found, save = {}, pictures.save_png
+
+    def noting(figure, path: Path) -> None:
+        found[path.name] = figure.get_suptitle()
+        save(figure, path)
+
+    monkeypatch.setattr(pictures, "save_png", noting)
+    return found
+
+
+def test_the_stand_in_gives_every_table_and_picture(faces, tmp_path, titles):
     models = {**TINY["models"], "spiking": {"kind": "spiking", "network": NETWORK}}
     tiny = config(
         models=models, bit_depth={"model": "resnet", "bits": [4, 8]}, grey=["resnet"], zero_shot=["resnet", "spiking"]
@@ -365,29 +409,38 @@ def test_the_stand_in_gives_every_table_and_picture(faces, tmp_path):
     )
     assert [row[3:5] for row in measured["zero-shot"].rows] == [(8, 0), (8, 0)]
     drawn = {path.name for path in tmp_path.glob("*.png")}
-    assert drawn == {"wheel-resnet.png", "wheel-spiking.png", "traces.png", "bit-depth.png"}
+    assert drawn == {"wheel-resnet.png", "wheel-spiking.png", "traces.png", "bit-depth.png"} == set(titles)
+    assert all(title.endswith("(synthetic faces)") for title in titles.values())
     pooled = json.loads((tmp_path / "jobs" / "resnet-binary8-pooled" / "result.json").read_text())["result"]
     assert pooled["estimates"] == 4 * FRAMES
     assert "Synthetic faces" in (tmp_path / "index.html").read_text()
 
 
-def test_afew_va_and_nefer_from_their_folders_to_tables(tmp_path):
+@pytest.fixture(scope="module")
+def emotions(tmp_path_factory) -> Path:
+    """A store of NEFER."""
+    root = tmp_path_factory.mktemp("nefer")
+    write_lists(root / "nefer")
+    for user, named in CLIPS.items():
+        (root / "nefer" / "event_raw" / user).mkdir(parents=True)
+        for number, (clip, *_) in enumerate(named):
+            file = root / "nefer" / "event_raw" / user / f"{clip}.raw"
+            file.write_bytes(evt3(head_events(number, t0=5_000)))
+    make_store(root / "nefer.h5", nefer(root / "nefer"), workers=1)
+    return root / "nefer.h5"
+
+
+def test_afew_va_and_nefer_from_their_folders_to_tables(tmp_path, emotions, titles):
     for number in range(1, 7):
         write_clip(tmp_path / "afew" / f"{number:03d}", f"Actor {number % 5}", frames=6 + number)
     make_store(tmp_path / "afew.h5", afew_va(tmp_path / "afew"), workers=1)
-    write_lists(tmp_path / "nefer")
-    for user, named in CLIPS.items():
-        (tmp_path / "nefer" / "event_raw" / user).mkdir(parents=True)
-        for number, (clip, *_) in enumerate(named):
-            file = tmp_path / "nefer" / "event_raw" / user / f"{clip}.raw"
-            file.write_bytes(evt3(head_events(number, t0=5_000)))
-    make_store(tmp_path / "nefer.h5", nefer(tmp_path / "nefer"), workers=1)
     tiny = config(folds=5, zero_shot=["resnet"], grey=["resnet"])
-    report = run(STUDY, tiny, Inputs(tmp_path / "afew.h5", tmp_path / "out", {"nefer": tmp_path / "nefer.h5"}))
+    report = run(STUDY, tiny, Inputs(tmp_path / "afew.h5", tmp_path / "out", {"nefer": emotions}))
     measured = {table.name: table for table in report.of("measured")}
     frames = sum(6 + number - 1 for number in range(1, 7))  # none before the first picture
     assert [row[3] for row in measured["models"].rows] == [frames]
-    assert "Synthetic" not in measured["models"].note
+    assert not any("synthetic" in f"{table.title} {table.note}".lower() for table in measured.values())
+    assert not any("synthetic" in title for title in titles.values())
     counted = {row[1:3]: row[3:5] for row in measured["zero-shot"].rows}  # clips and left out, five answers each
     assert counted[("expected", "all")] == (20, 0)
     assert counted[("expected", "validation")] == (10, 0)
@@ -396,11 +449,27 @@ def test_afew_va_and_nefer_from_their_folders_to_tables(tmp_path):
     assert chance == [(pytest.approx(1 / 7), 0.5)]
     split = {
         s.split
-        for s in clip_stretches(
-            EventStore(tmp_path / "nefer.h5"), ClipSet.read(tmp_path / "out" / "jobs" / "nefer-binary8-16")
-        )
+        for s in clip_stretches(EventStore(emotions), ClipSet.read(tmp_path / "out" / "jobs" / "nefer-binary8-16"))
     }
     assert split == {"train", "validation"}
+
+
+def test_networks_trained_on_drawn_faces_say_so_on_nefer(faces, emotions, tmp_path, titles):
+    tiny, inputs = config(zero_shot=["resnet"]), Inputs(faces, tmp_path, {"nefer": emotions})
+    clips, training, last = STUDY.stages(tiny, inputs)
+    results = {}
+    for job in [*clips, *training, *(each for each in last if each.name == "zero-shot-resnet")]:
+        inputs.of_job(job.name).mkdir(parents=True)
+        results[job.name] = job.run(inputs.of_job(job.name), silent)
+    measured = {table.name: table for table in STUDY.tables(tiny, results)}
+    assert list(measured) == ["folds", "zero-shot", "confusion-resnet-expected", "confusion-resnet-reported"]
+    assert measured["folds"].note.endswith("= 0. Synthetic faces: no result on a published data set.")
+    said = "networks trained on synthetic faces"
+    assert measured["zero-shot"].title.endswith(f"NEFER, zero-shot, {said}")
+    for name in list(measured)[1:]:
+        assert measured[name].note.endswith(f"{said.capitalize()}: no result on a published data set.")
+    assert pictures._wheel(inputs, "resnet", results).caption.startswith(f"{said.capitalize()}. ")
+    assert titles["wheel-resnet.png"].endswith(f"({said})")
 
 
 @pytest.mark.parametrize("dataset", STUDY.data)

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from experiments.cli import UsageError, app
 from experiments.config import read_config
 from experiments.studies.catalogue import CONFIGS, STUDIES, study_called
+from experiments.studies.provenance import with_whole_paths
 from neuva import NeuvaError
 from tests.experiments.fake_study import FAKE, write_fake
 
@@ -59,6 +60,23 @@ def test_a_configuration_and_a_folder_of_ones_own_and_a_further_store(place):
     assert told["stores"].keys() == {"data", "nefer"}
 
 
+def test_paths_of_a_configuration_are_told_from_the_root(place):
+    (place / "w.pt").touch()
+    (place / "mine.yaml").write_text("weights: w.pt\n")
+    neuva("study", "seen", "--data", "fake.h5", "--config", "mine.yaml", "--out", "x")
+    told = json.loads((place / "x" / "results.json").read_text())
+    assert told["configuration"]["weights"] == str(place.resolve() / "w.pt")
+
+
+def test_other_data_in_the_same_folder_is_refused_until_told_again(place):
+    neuva("study", "seen", "--data", "fake.h5")
+    write_fake(place / "other.h5")
+    with pytest.raises(NeuvaError, match="seen-eyes: holds 3 finished jobs of another store, configuration or code"):
+        neuva("study", "seen", "--data", "other.h5")
+    neuva("study", "seen", "--data", "other.h5", "--again")
+    assert json.loads(neuva("study", "show", "seen-eyes", "--json"))["stores"] == {"data": str(place / "other.h5")}
+
+
 def test_what_is_refused(place):
     (place / "bad.yaml").write_text("jobbs: 1\n")
     with pytest.raises(NeuvaError, match=r"bad\.yaml: jobbs: "):
@@ -92,7 +110,8 @@ def test_the_catalogue_says_what_the_study_says_and_its_configurations_are_valid
     assert (study.name, study.what, dict(study.extra)) == (name, STUDIES[name].what, dict(STUDIES[name].extra))
     assert len(study.data) == 2
     for file in study.data.values():
-        read_config(CONFIGS / file, study.config)
+        read = read_config(CONFIGS / file, study.config)
+        assert with_whole_paths(read) == read
 
 
 def test_a_study_that_is_not_there():

@@ -21,11 +21,13 @@ from datasets.store import EventStore, StoreWriter
 from datasets.synthetic_videos import VideosSpec, videos
 from experiments.studies.catalogue import CONFIGS, STUDIES
 from experiments.studies.fitting import read_weights
+from experiments.studies.jobs import do
 from experiments.studies.mae_tcn_transformer import STUDY
 from experiments.studies.mae_tcn_transformer.checks import check
 from experiments.studies.mae_tcn_transformer.clips import ClipLabels, encoder_clips, parts, read_clips, splits
 from experiments.studies.mae_tcn_transformer.config import StudyConfig
 from experiments.studies.mae_tcn_transformer.estimates import ClipEstimates, read_estimates, write_estimates
+from experiments.studies.mae_tcn_transformer.jobs import _write
 from experiments.studies.mae_tcn_transformer.sequences import decide, estimate, score
 from experiments.studies.mae_tcn_transformer.tables import tables
 from experiments.studies.runner import run
@@ -75,7 +77,7 @@ def test_the_study_runs_to_its_end(done):
     measured = {table.name: table for table in report.of("measured")}
     assert list(measured) == ["valence-arousal", "expression", "action-units", "encoders"]
     assert [row[:2] for row in measured["valence-arousal"].rows] == [("official", 2)]
-    assert all("no result on Aff-Wild2" in table.note for name, table in measured.items() if name != "encoders")
+    assert all("no result on Aff-Wild2" in table.note for table in measured.values())
     assert "no scored frame shows" in measured["action-units"].note
     assert measured["action-units"].rows[0][3 + 2 + ACTION_UNITS.index("AU24")] is None
     assert report.synthetic
@@ -114,7 +116,7 @@ def test_the_same_job_gives_the_same_estimates(done, tmp_path):
     _, inputs = done
     jobs = {job.name: job for stage in STUDY.stages(configured(), inputs) for job in stage}
     for name in ("fine-tuning-official", "valence-arousal-official"):
-        jobs[name].run(tmp_path / name, lambda *_: None)
+        do(jobs[name], "again", tmp_path / name, lambda *_: None)
     again = read_estimates(tmp_path / "valence-arousal-official")
     for one, two in zip(again, read_estimates(inputs.of_job("valence-arousal-official")), strict=True):
         np.testing.assert_array_equal(one.estimate, two.estimate)
@@ -143,7 +145,8 @@ def test_aff_wild2_itself_is_taken(tmp_path, monkeypatch):
     config = configured(tasks=dict.fromkeys(("valence_arousal", "expression", "action_units"), faces))
     report = run(STUDY, config, inputs)
     assert not report.synthetic
-    va, expression, units, _ = report.of("measured")
+    va, expression, units, encoders = report.of("measured")
+    assert "synthetic" not in encoders.note
     assert va.rows[0][:3] == ("official", 1, 7)  # one of eight frames is invalid
     assert "synthetic" not in va.note
     assert expression.rows[0][3] is None  # frame 1, invalid, alone would have shown one class
@@ -170,14 +173,14 @@ def test_no_video_that_is_scored_is_trained_on():
     def names(some):
         return [each.name for each in some]
 
-    assert splits(2) == ["official", "fold0", "fold1"]
+    assert splits(2) == ["official", "videos-1", "videos-2"]
     trained, scored = parts(clips, "official", "valence_arousal")
     assert (names(trained), names(scored)) == (["c0", "c1", "c2"], ["c3"])
     assert names(encoder_clips(clips, "official")) == ["c0"]
-    trained, scored = parts(clips, "fold0", "valence_arousal")
+    trained, scored = parts(clips, "videos-1", "valence_arousal")
     assert (names(trained), names(scored)) == (["c1"], ["c0", "c2", "c3"])
-    assert names(encoder_clips(clips, "fold0")) == ["c1"]
-    assert parts(clips, "fold1", "action_units") == ([], [])  # annotated for none
+    assert names(encoder_clips(clips, "videos-1")) == ["c1"]
+    assert parts(clips, "videos-2", "action_units") == ([], [])  # annotated for none
 
 
 def test_each_fold_has_an_encoder_of_its_own_unless_told(store):
@@ -188,7 +191,7 @@ def test_each_fold_has_an_encoder_of_its_own_unless_told(store):
 
     own = stages()
     assert [len(stage) for stage in own] == [6, 6, 7, 18]
-    assert own[0][:2] == ["pretraining-official", "pretraining-fold0"]
+    assert own[0][:2] == ["pretraining-official", "pretraining-videos-1"]
     assert [len(stage) for stage in stages(encoder_of="official")] == [1, 1, 2, 18]
     given = {"network": TINY, "every": 2, "weights": "w.pt", "pretraining": None, "fine_tuning": ONCE}
     assert stages(encoder=given)[0][0] == "fine-tuning-official"
@@ -204,17 +207,27 @@ def result(split: str, **metrics: Any) -> dict[str, Any]:
 def test_tables_tell_leaks_constant_labels_means_and_spreads():
     results = {
         f"valence-arousal-{split}": result(split, ccc=value, ccc_valence=value, ccc_arousal=0.5)
-        for split, value in (("official", 0.1), ("fold0", 0.2), ("fold1", 0.6), ("fold2", None))
+        for split, value in (("official", 0.1), ("videos-1", 0.2), ("videos-2", 0.6), ("videos-3", None))
     }
     (table,) = tables(configured(folds=3, encoder_of="official"), results)
     assert "(a leak)" in table.note
-    assert "fold2: CCC is undefined, as the labels of valence are constant." in table.note
+    assert [row[0] for row in table.rows[:4]] == ["official", "videos 1", "videos 2", "videos 3"]
+    assert "official: the authors' split, their fold 0; videos 1 to videos 3: the store's folds" in table.note
+    assert "videos 3: CCC is undefined, as the labels of valence are constant." in table.note
     assert table.rows[-2][3:] == (None, None, 0.5)  # undefined in a fold, so undefined over all
-    results.pop("valence-arousal-fold2")
+    results.pop("valence-arousal-videos-3")
     (table,) = tables(configured(folds=2), results)
     assert "leak" not in table.note
     assert table.rows[-2][3:] == pytest.approx((0.4, 0.4, 0.5))  # of the folds alone
     assert table.rows[-1][3:] == pytest.approx((np.std([0.2, 0.6], ddof=1), np.std([0.2, 0.6], ddof=1), 0))
+
+
+def test_an_encoder_that_was_only_fine_tuned_is_told():
+    tuned = {"clips": 2, "pictures": 30, "loss": 0.5, "synthetic": True}
+    given = {"network": TINY, "every": 2, "weights": "w.pt", "pretraining": None, "fine_tuning": ONCE}
+    (table,) = tables(configured(encoder=given), {"fine-tuning-official": tuned})
+    assert table.rows == (("official", None, None, 30, 0.5),)
+    assert table.note.startswith("Measured on synthetic videos")
 
 
 def test_absent_classes_leave_the_mean_open():
@@ -251,7 +264,7 @@ def relabelled(store: Path, to: Path, **arrays: Any) -> Inputs:
             r"clip train-000 has no frames with three.*no array \"frame_index\"",
         ),
         ({"audio": None}, {}, r"none of 6 clips has sound.*leave sound out of `modalities`"),
-        ({}, {"folds": 3}, r"has 5 folds, folds = 3 is asked: allowed are 5 or 0"),
+        ({}, {"folds": 3}, r"has 5 folds, the configuration's folds = 3: allowed are 5, or 0"),
         (
             {"expression": lambda x: x * 0 + 4},
             {},
@@ -273,6 +286,7 @@ def test_a_clip_without_sound_is_silent_and_told(done, store, tmp_path):
     _, inputs = done
     out = tmp_path / "out"
     shutil.copytree(inputs.out / "jobs", out / "jobs")
+    (out / "jobs" / "sound" / "00004.npy").unlink()
     found = read_clips(store)
     job = {job.name: job for stage in STUDY.stages(configured(), Inputs(store, out, {})) for job in stage}["sound"]
     quiet = [replace(each, heard=each.index != 4) for each in found]
@@ -282,6 +296,22 @@ def test_a_clip_without_sound_is_silent_and_told(done, store, tmp_path):
     rows = np.load(out / "jobs" / "sound" / "00004.npy")
     assert rows.shape == (25, 8)
     assert np.all(rows == rows[0, 0])
+
+
+@pytest.mark.parametrize("name", ["features-official", "sound"])
+def test_clips_whose_features_a_killed_job_has_finished_are_kept(done, store, tmp_path, name):
+    _, inputs = done
+    out = tmp_path / "out"
+    shutil.copytree(inputs.out / "jobs", out / "jobs")
+    kept, lost = (out / "jobs" / name / f"{clip:05d}.npy" for clip in (2, 3))
+    whole = np.load(lost)
+    assert whole.dtype == np.float16
+    np.save(kept, np.zeros((1, 1), np.float16))
+    lost.unlink()
+    (job,) = (job for stage in STUDY.stages(configured(), Inputs(store, out, {})) for job in stage if job.name == name)
+    assert job.run(out / "jobs" / name, lambda *_: None)["clips"] == 6
+    assert np.load(kept).shape == (1, 1)
+    np.testing.assert_array_equal(np.load(lost), whole)
 
 
 def test_estimates_come_back_from_their_file(tmp_path):
@@ -307,6 +337,24 @@ def test_windows_of_a_clip_are_averaged():
     alone = estimate(net, {"faces": features["faces"][:6]}, config.windows)
     assert not np.allclose(shares[:6], alone, atol=1e-6)  # a window of 10 looks further than one of 6
     np.testing.assert_allclose(shares, estimate(net, features, config.windows, batch=16), atol=1e-5)
+    half = {"faces": features["faces"].astype(np.float16)}
+    np.testing.assert_allclose(shares, estimate(net, half, config.windows), atol=1e-2)
+
+
+@pytest.mark.parametrize("task", ["valence_arousal", "expression", "action_units"])
+def test_what_is_no_number_is_not_scored(task):
+    config = configured()
+    net = SequenceNet(task, {"faces": 3}, config.sequence)
+    torch.nn.init.constant_(net.head[-1].bias, torch.nan)
+    with pytest.raises(NeuvaError, match=rf"estimates of {task}: \d+ of \d+ values are no finite number: training has"):
+        estimate(net, {"faces": np.ones((5, 3), np.float32)}, config.windows)
+
+
+def test_features_that_are_no_numbers_are_not_kept(tmp_path):
+    for rows in ([[np.nan, 1]], [[1e6, 1]]):  # the second is too large for float16
+        with pytest.raises(NeuvaError, match="1 of 2 values are no finite number"):
+            _write(tmp_path / "00000.npy", np.array(rows, np.float32))
+    assert not list(tmp_path.iterdir())
 
 
 def test_masked_frames_are_not_scored():

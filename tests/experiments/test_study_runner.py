@@ -6,28 +6,34 @@ import csv
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
+from distributed import Client, LocalCluster
 
+from datasets import cluster
+from experiments.studies import jobs
+from experiments.studies.fitting import seeded
 from experiments.studies.results import Report
 from experiments.studies.runner import run
-from experiments.studies.study import Inputs, Job, Table
+from experiments.studies.study import Inputs, Job, Picture, Progress, Table
 from neuva import NeuvaError
 from tests.experiments.fake_study import FAKE, FakeConfig, write_fake
 
-ROOT = Path(__file__).parents[2]
 SOON = 60
+OTHER_KEY = "finished jobs of another store, configuration or code: name another --out, or give --again to do them "
 
 
 @pytest.fixture(autouse=True)
 def code(monkeypatch) -> None:
-    """The same for all processes of a test, whatever is edited meanwhile."""
+    """The same for a whole test, whatever is edited meanwhile."""
     monkeypatch.setattr("experiments.studies.provenance.code_hash", lambda: "code")
+    monkeypatch.setattr("experiments.studies.runner.code_hash", lambda: "code")
 
 
 @pytest.fixture(scope="module")
@@ -61,17 +67,19 @@ def test_results_folder_tells_all(inputs):
     assert told["configuration"] == FakeConfig().model_dump(mode="json")
     assert told["seeds"] == {"seed": 7}
     assert told["dataset"] == "fake-eyes"
-    assert {"neuva", "Python", "torch", "transformers"} <= told["versions"].keys()
+    assert told["made_with"]["torch"] == [torch.__version__]
+    assert {"neuva", "Python", "transformers", "machine", "device"} < told["made_with"].keys()
+    assert told["mixture"] == ""
     assert set(told["hashes"]) == {"code", "configuration", "data"}
     assert all(seconds > 0 for seconds in told["seconds"].values())
     for each in (report, Report.load(inputs.out)):
         assert json.loads(json.dumps(each.to_dict())) == told
     assert list(csv.reader((inputs.out / "scores.csv").read_text().splitlines())) == [
-        ["job", "score", "letters"],
-        ["job0", "0.0", "4"],
-        ["job1", "0.5", "4"],
-        ["job2", "1.0", "4"],
-        ["together", "3.0", "8"],
+        ["data", "job", "score", "letters"],
+        ["fake-eyes (drawn)", "job0", "0.0", "4"],
+        ["fake-eyes (drawn)", "job1", "0.5", "4"],
+        ["fake-eyes (drawn)", "job2", "1.0", "4"],
+        ["fake-eyes (drawn)", "together", "3.0", "8"],
     ]
     page = (inputs.out / "index.html").read_text()
     assert "synthetic: nothing &lt;to&gt; see" in page
@@ -91,9 +99,11 @@ def test_what_is_published_stands_apart_from_what_is_measured(inputs):
         assert "SEEN E4-S3" not in ours
         assert "Source: SEEN, SIGGRAPH 2023" in theirs
         assert "Synthetic faces" in ours
-        assert "no" in ours
+        assert "made up" in ours  # the note
+        assert "made up" not in theirs
     assert {table.origin for table in report.tables} == {"measured", "published"}
     assert (inputs.out / "published-table-1.csv").read_text().count("SEEN E") == 6
+    assert (inputs.out / "published-table-1.csv").read_text().splitlines()[-1].startswith("published,SEEN E13-S0,")
     assert "83.6" not in (inputs.out / "scores.csv").read_text()
 
 
@@ -104,12 +114,15 @@ def test_only_drawn_faces_have_a_banner(inputs, tmp_path):
     filmed = Inputs(write_fake(tmp_path / "real.h5", "see", synthetic=False), tmp_path / "real", {})
     assert run(FAKE, FakeConfig(), filmed).banner == ""
     assert "Synthetic" not in (filmed.out / "index.html").read_text()
+    assert (filmed.out / "scores.csv").read_text().splitlines()[1] == "see,job0,0.0,4"
+    both = Inputs(inputs.store, tmp_path / "both", {"more": filmed.store})
+    assert run(FAKE, FakeConfig(), both).banner.endswith("nothing measured here is a result on see or more.")
 
 
 def test_jobs_are_done_again_exactly_if_what_they_were_made_from_changes(inputs, tmp_path, monkeypatch):
     def done_now(config: FakeConfig, given: Inputs = inputs) -> bool:
         before = {file: file.stat().st_mtime_ns for file in given.out.glob("jobs/*/result.json")}
-        run(FAKE, config, given)
+        run(FAKE, config, given, again=True)
         after = {file: file.stat().st_mtime_ns for file in given.out.glob("jobs/*/result.json")}
         assert set(times(given).values()) == {1}  # a job begun from something else finds an empty folder
         changed = {file for file in after if before.get(file) != after[file]}
@@ -125,48 +138,131 @@ def test_jobs_are_done_again_exactly_if_what_they_were_made_from_changes(inputs,
     assert done_now(config)
     weights.write_bytes(b"22")
     assert done_now(config)
-    monkeypatch.setattr("experiments.studies.provenance.code_hash", lambda: "other code")
+    for module in ("provenance", "runner"):
+        monkeypatch.setattr(f"experiments.studies.{module}.code_hash", lambda: "other code")
     assert done_now(config)
     assert not done_now(config)
     other = Inputs(write_fake(tmp_path / "other.h5"), inputs.out, {})
     assert done_now(config, other)
-    assert done_now(config, replace(other, extra={"more": other.store}))
     (inputs.of_job("job1") / "result.json").write_text("{ a damaged file")
-    run(FAKE, config, replace(other, extra={"more": other.store}))
+    run(FAKE, config, other)
     assert times(inputs) == {"job0": 1, "job1": 2, "job2": 1}
 
 
-RUNS = """
-import sys
-from pathlib import Path
-from experiments.studies import provenance, runner
-from experiments.studies.study import Inputs
-from tests.experiments.fake_study import FAKE, FakeConfig
+def test_finished_jobs_of_another_key_are_not_removed_unasked(inputs, tmp_path):
+    run(FAKE, FakeConfig(), inputs)
+    kept = {file: file.read_bytes() for file in inputs.out.rglob("*") if file.is_file()}
+    other = replace(inputs, store=write_fake(tmp_path / "other.h5"))
+    for config, given in ((FakeConfig(seed=8), inputs), (FakeConfig(), other)):
+        with pytest.raises(NeuvaError, match=f"out: holds 4 {OTHER_KEY}anew"):
+            run(FAKE, config, given)
+    assert {file: file.read_bytes() for file in inputs.out.rglob("*") if file.is_file()} == kept
+    with pytest.raises(NeuvaError, match="job job1: not with me"):
+        run(FAKE, FakeConfig(refuse="job1"), inputs, again=True)
+    with pytest.raises(NeuvaError, match="holds 2 finished jobs"):  # nor those that are left of the first
+        run(FAKE, FakeConfig(refuse="job1"), inputs)
 
-if __name__ == "__main__":
-    provenance.code_hash = lambda: "code"
-    runner.run(FAKE, FakeConfig(stop=sys.argv[3]), Inputs(Path(sys.argv[1]), Path(sys.argv[2]), {}))
-"""
+
+def one_hangs_on_more(config: FakeConfig, inputs: Inputs) -> list[list[Job]]:
+    first, last = FAKE.stages(config, inputs)
+    return [first, last, [replace(first[0], name="of-more", extra=("more",))]] if inputs.extra else [first, last]
 
 
+def test_another_store_concerns_the_jobs_that_hang_on_it_alone(inputs, tmp_path):
+    study = replace(FAKE, stages=one_hangs_on_more)
+    run(study, FakeConfig(), inputs)
+    more = [replace(inputs, extra={"more": write_fake(tmp_path / f"{name}.h5")}) for name in "ab"]
+    run(study, FakeConfig(), more[0])
+    with pytest.raises(NeuvaError, match="holds 1 finished jobs"):
+        run(study, FakeConfig(), more[1])
+    run(study, FakeConfig(), more[1], again=True)
+    assert times(inputs) == {"job0": 1, "job1": 1, "job2": 1}
+
+
+def test_no_page_of_other_data_stays(inputs):
+    run(FAKE, FakeConfig(), inputs)
+    (inputs.out / "gone.png").touch()  # drawn of them
+    with pytest.raises(NeuvaError, match="job job0: not with me"):
+        run(FAKE, FakeConfig(refuse="job0"), inputs, again=True)
+    assert {path.name for path in inputs.out.iterdir()} == {"jobs", "pictures", "results.json"}
+
+
+def undrawn(*_: object) -> list[Picture]:
+    raise NeuvaError("no pencil")
+
+
+def test_tables_are_there_though_drawing_fails(inputs):
+    with pytest.raises(NeuvaError, match="no pencil"):
+        run(replace(FAKE, pictures=undrawn), FakeConfig(), inputs)
+    assert {"scores.csv", "published-table-1.csv", "tables.md"} < {path.name for path in inputs.out.iterdir()}
+
+
+def test_jobs_made_with_other_versions_are_told(inputs):
+    run(FAKE, FakeConfig(), inputs)
+    path = inputs.of_job("job1") / "result.json"
+    kept = json.loads(path.read_text())
+    path.write_text(json.dumps({**kept, "made_with": {**kept["made_with"], "torch": "1.0"}}))
+    told = run(FAKE, FakeConfig(), inputs)
+    assert told.made_with["torch"] == ["1.0", kept["made_with"]["torch"]]
+    assert told.mixture.startswith(f"Jobs were made with more than one of: torch 1.0 and {kept['made_with']['torch']}.")
+    for name in ("index.html", "tables.md"):
+        assert told.mixture in (inputs.out / name).read_text()
+
+
+def drawn(folder: Path, progress: Progress) -> dict[str, list[float]]:
+    """What torch draws, while others may draw too."""
+    seeded(0)
+    numbers = []
+    for _ in range(4):
+        numbers.append(torch.rand(1).item())
+        time.sleep(0.005)
+    return {"numbers": numbers}
+
+
+def test_threads_of_one_process_do_not_disturb_each_other(tmp_path):
+    def do(number: int) -> dict[str, list[float]]:
+        return jobs.do(Job(f"job{number}", drawn), "key", tmp_path / str(number), lambda *_: None).result
+
+    alone = do(0)
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(do, range(1, 5))) == [alone] * 4
+
+
+def test_half_files_of_a_killed_job_go_and_whole_ones_stay(tmp_path):
+    def do(key: str) -> list[str]:
+        jobs.do(Job("job", lambda *_: {}), key, tmp_path / "job", lambda *_: None)
+        return sorted(path.name for path in (tmp_path / "job").rglob("*"))
+
+    do("key")
+    for name in (".0.npy.x3.npy", "0.npy", "deep/.1.npy.y.npy"):
+        path = tmp_path / "job" / name
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    assert do("key") == ["0.npy", "deep", "key"]
+    assert do("other") == ["key"]
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # of threads, which the child does not use
 def test_a_run_killed_goes_on_and_two_at_a_time_are_refused(inputs, tmp_path):
-    script, stop = tmp_path / "runs.py", tmp_path / "stop"
-    script.write_text(RUNS)
-    stop.touch()
+    (stop := tmp_path / "stop").touch()
     config = FakeConfig(stop=str(stop))
-    command = [sys.executable, script, inputs.store, inputs.out, stop]
-    process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, start_new_session=True)
+    child = os.fork()
+    if not child:
+        try:
+            run(FAKE, config, inputs)
+        finally:
+            os._exit(1)
     try:
         deadline = time.monotonic() + SOON
         while times(inputs) != {"job0": 1, "job1": 1}:
             assert time.monotonic() < deadline
-            assert process.poll() is None
+            assert os.waitpid(child, os.WNOHANG) == (0, 0)
             time.sleep(0.02)
         with pytest.raises(NeuvaError, match=r"out: another run is making it: wait"):
             run(FAKE, config, inputs)
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
     half = Report.load(inputs.out)
     assert half.progress == "1 of 4 jobs done: not finished"
     assert [row[0] for row in half.of("measured")[0].rows] == ["job0"]
@@ -177,16 +273,28 @@ def test_a_run_killed_goes_on_and_two_at_a_time_are_refused(inputs, tmp_path):
     assert report.progress.startswith("4 jobs")
 
 
-def test_two_workers_give_the_same_as_none(inputs, store, tmp_path):
-    alone, seen = run(FAKE, FakeConfig(), inputs), []
-    other = Inputs(store, tmp_path / "beside", {})
-    report = run(FAKE, FakeConfig(), other, workers=2, progress=lambda *told: seen.append(told))
+@pytest.fixture(scope="module")
+def scheduler() -> Iterator[str]:
+    """Of a cluster whose one worker is in this process, so that it imports nothing, and has two threads."""
+    with LocalCluster(
+        n_workers=1, threads_per_worker=2, processes=False, protocol="tcp", host="127.0.0.1", dashboard_address=None
+    ) as found:
+        yield found.scheduler_address
+
+
+def test_workers_give_the_same_as_none_and_must_run_the_same_code(inputs, store, tmp_path, scheduler, monkeypatch):
+    alone, seen, asked = run(FAKE, FakeConfig(), inputs), [], []
+    beside, own = (Inputs(store, tmp_path / name, {}) for name in ("beside", "own"))
+    report = run(FAKE, FakeConfig(), beside, scheduler=scheduler, progress=lambda *told: seen.append(told))
     assert report.of("measured") == alone.of("measured")
-    kept = [json.loads((other.of_job(f"job{number}") / "result.json").read_text()) for number in range(3)]
-    assert os.getpid() not in (processes := {each["result"]["process"] for each in kept})
-    assert len(processes) == 2
     assert ("job1", "working", 1, 2) in seen  # told by its worker
     assert [told for told in seen if not told[0]] == [("", "seen", done, 4) for done in range(5)]
+    monkeypatch.setattr(cluster, "own", lambda count: asked.append(count) or Client(scheduler, set_as_default=False))
+    assert run(FAKE, FakeConfig(), own, workers=2).of("measured") == alone.of("measured")
+    assert asked == [2]
+    monkeypatch.setattr("experiments.studies.runner.code_hash", lambda: "another")
+    with pytest.raises(NeuvaError, match="its worker runs neuva's code another, the study is of code: bring the same"):
+        run(FAKE, FakeConfig(seed=8), beside, scheduler=scheduler, again=True)
 
 
 def test_an_error_names_its_job_and_keeps_the_others(inputs):
@@ -195,13 +303,13 @@ def test_an_error_names_its_job_and_keeps_the_others(inputs):
     assert finished(inputs) == ["job0"]
     assert Report.load(inputs.out).progress == "1 of 4 jobs done: not finished"
     with pytest.raises(ZeroDivisionError) as caught:
-        run(FAKE, FakeConfig(refuse="fault2"), inputs)
+        run(FAKE, FakeConfig(refuse="fault2"), inputs, again=True)
     assert caught.value.__notes__ == ["while doing job job2"]
     with pytest.raises(NeuvaError, match=r"^job job0: its result is no JSON \(.*\): give None for what is unde"):
-        run(FAKE, FakeConfig(spoilt=True), inputs)
+        run(FAKE, FakeConfig(spoilt=True), inputs, again=True)
     with pytest.raises(NeuvaError, match="table scores, job0, score: inf: give None for what is undefined"):
-        run(replace(FAKE, tables=endless), FakeConfig(), inputs)
-    assert run(FAKE, FakeConfig(give=None), inputs).of("measured")[0].rows[1] == ("job1", None, 4)
+        run(replace(FAKE, tables=endless), FakeConfig(), inputs, again=True)
+    assert run(FAKE, FakeConfig(give=None), inputs, again=True).of("measured")[0].rows[1] == ("job1", None, 4)
     assert "| job1 | - | 4 |" in (inputs.out / "tables.md").read_text()
 
 

@@ -22,7 +22,7 @@ from experiments.config import read_config
 from experiments.studies.catalogue import CONFIGS, study_called
 from experiments.studies.runner import run
 from experiments.studies.seen import STUDY, chips, speed, training
-from experiments.studies.seen.clips import NAME, Clips, prepare, require_clips, resized
+from experiments.studies.seen.clips import KINDS, NAME, Clips, prepare, require_clips, resized
 from experiments.studies.seen.config import SeenConfig, Size, Training
 from experiments.studies.seen.scores import scores
 from experiments.studies.seen.tables import WHAT, tables
@@ -40,7 +40,7 @@ TINY = SeenConfig(
     training=Training(epochs=2, batch=8, lr=0.05),
     normalisation=None,
     runs=2,
-    selected_from=0,
+    selected_from=1,
 )
 
 
@@ -48,8 +48,13 @@ def silent(*_) -> None:
     """Progress nobody looks at."""
 
 
-def write(path: Path, emotions: dict[str, tuple[str, ...]], dataset: str = "see", arrays=("event_frames", "frames")):
-    """A clip for each emotion named of a split; picture k of clip c is of grey 10 c + k, event frames 100 brighter."""
+def write(
+    path: Path, emotions: dict[str, tuple[str, ...]], dataset: str = "see", arrays=("event_frames", "frames"), short=-1
+):
+    """A clip for each emotion named of a split; picture k of clip c is of grey 10 c + k, event frames 100 brighter.
+
+    Clip number `short` lacks a frame.
+    """
     with StoreWriter(path, dataset=dataset, sensor_size=(SIDE, SIDE), provenance={"split": "disjoint"}) as store:
         for split, names in emotions.items():
             for emotion in names:
@@ -57,7 +62,10 @@ def write(path: Path, emotions: dict[str, tuple[str, ...]], dataset: str = "see"
                 n = 6 + number % 3
                 grey = (10 * number + np.arange(n, dtype=np.uint8))[:, None, None]
                 noise = np.random.default_rng(number).integers(0, 2, (n, SIDE, SIDE), np.uint8)
-                pictures = {"frames": grey * np.ones_like(noise), "event_frames": 100 + grey + noise}
+                pictures = {
+                    "frames": (grey * np.ones_like(noise))[number == short :],
+                    "event_frames": 100 + grey + noise,
+                }
                 meta = {
                     "volunteer": f"{split}{number}", "lighting": LIGHTINGS[number % 4], "emotion": emotion,
                 }  # fmt: skip
@@ -110,20 +118,26 @@ def logits_of(answers: list[list[int]]) -> np.ndarray:
 
 def test_scores_are_means_of_the_runs_and_no_vote():
     emotion, lighting = np.array([0, 0, 1]), np.array([0, 2, 2])
-    found = scores(logits_of([[0, 0, 1], [0, 1, 0], [0, 1, 1]]), emotion, lighting)
-    assert found["war"]["mean"] == pytest.approx((1 + 1 / 3 + 2 / 3) / 3)
+    found = scores(logits_of([[0, 0, 1], [0, 1, 1], [1, 0, 0]]), emotion, lighting)
+    assert found["war"]["mean"] == pytest.approx((1 + 2 / 3 + 1 / 3) / 3)  # a vote, [0, 0, 1], would give 1
     assert found["war"]["sd"] == pytest.approx(1 / 3)
-    assert found["war"]["mean"] != pytest.approx(2 / 3 + 1e-3)  # a vote gives [0, 1, 1]
     assert found["recalls"]["angry"] == {
         "mean": pytest.approx(2 / 3),
         "sd": pytest.approx(np.std([1, 0.5, 0.5], ddof=1)),
     }
     assert found["recalls"]["fear"] == {"mean": None, "sd": None}
     assert found["uar"] == {"mean": None, "sd": None}  # five emotions are absent
-    assert found["lightings"]["low"]["mean"] == pytest.approx((1 + 0 + 0.5) / 3)
+    assert found["lightings"]["low"]["mean"] == pytest.approx((1 + 0.5 + 0.5) / 3)
     assert found["lightings"]["hdr"] == {"mean": None, "sd": None}
     assert np.array(found["confusion"])[:2, :2].tolist() == [[4, 2], [1, 2]]
     assert scores(logits_of([[0, 0, 1]]), emotion, lighting)["war"] == {"mean": 1.0, "sd": None}
+
+
+def test_what_is_no_number_is_not_scored():
+    logits = logits_of([[0, 0, 1]])
+    logits[0, 1, 4] = np.nan
+    with pytest.raises(NeuvaError, match="logits of the test clips: 1 of 21 values are no finite number"):
+        scores(logits, np.array([0, 0, 1]), np.zeros(3, int))
 
 
 def test_a_vote_would_score_otherwise():
@@ -148,16 +162,33 @@ def test_training_is_repeatable_and_tells_the_last_epoch(prepared, tmp_path):
 
 def test_the_best_epoch_on_the_test_clips_stands_beside_the_last_alone(prepared, tmp_path, monkeypatch):
     right, wrong = logits_of([[0, 1, 2]] * 2), logits_of([[6, 6, 2]] * 2)
-    epochs = iter([wrong, right, wrong])
+    epochs = iter([right, wrong])  # of the second epoch and the third
     monkeypatch.setattr(training, "answers", lambda *_: next(epochs))
-    config = TINY.model_copy(update={"training": Training(epochs=3, batch=8)})
+    config = TINY.model_copy(update={"training": Training(epochs=3, batch=8), "selected_from": 2})
     found = train("E4-S0", "M", config, prepared, tmp_path, silent)
     assert found["last"]["war"]["mean"] == pytest.approx(1 / 3)
-    assert found["test_selected"] == {"epoch": 1, "war": 1.0, "uar": None, "rank": 1.0}
+    assert found["test_selected"] == {"epoch": 2, "war": 1.0, "uar": None, "rank": 1.0}
     shown = {table.name: table for table in tables(config, {"E4-S0": found})}
-    assert shown["recognition"].rows[0][-3] == 33.3
-    assert shown["test-selected"].rows[0] == ("E4-S0", 33.3, None, 100.0, None, 2)
+    assert shown["recognition"].rows[0][-3] == pytest.approx(100 / 3)
+    assert shown["test-selected"].rows[0] == ("E4-S0", pytest.approx(100 / 3), None, 100.0, None, 2)
+    assert "of those from 2 on" in shown["test-selected"].note
     assert "no result" in shown["test-selected"].note
+
+
+def test_moments_are_those_of_all_training_pictures_looked_at_one_by_one(prepared, monkeypatch):
+    sizes, count = [], np.bincount
+    monkeypatch.setattr(np, "bincount", lambda x, **more: sizes.append(x.size) or count(x, **more))  # copies as int64
+    moments = Clips.load(TINY, prepared, "train").moments
+    assert set(sizes) == {SIDE**2}
+    for found, key in zip(moments, KINDS, strict=True):
+        grey = np.load(prepared.of_job(NAME) / f"train-{key}.npy") / 255
+        assert found == pytest.approx((grey.mean(), grey.std()))
+
+
+def test_pictures_that_are_not_as_many_as_their_times_are_refused(tmp_path):
+    path = write(tmp_path / "see.h5", {"train": EMOTIONS[:2], "test": EMOTIONS[:2]}, short=3)
+    with pytest.raises(NeuvaError, match=r"clip test/3 has 5 frames for 6 times, needed as many, 1 or more"):
+        prepare(TINY, Inputs(path, tmp_path, {}), tmp_path, silent)
 
 
 @pytest.fixture(scope="module")

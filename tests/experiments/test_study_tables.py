@@ -49,12 +49,12 @@ def test_the_best_of_a_column_is_bold_and_so_is_its_equal():
 
 
 def test_csv_has_all_digits_and_markdown_what_a_reader_needs():
-    assert list(csv.reader(io.StringIO(to_csv(TABLE)))) == [
-        ["model", "ccc", "error", "n"],
-        ["a|b", "0.51239", "12.345", "1200"],
-        ["c", "", "8.0", "3"],
-        ["d", "0.7", "8.0", "4"],
-        ["e", "-0.9", "99.96", "5"],
+    assert list(csv.reader(io.StringIO(to_csv(TABLE, "faces (drawn)")))) == [
+        ["data", "model", "ccc", "error", "n"],
+        ["faces (drawn)", "a|b", "0.51239", "12.345", "1200"],
+        ["faces (drawn)", "c", "", "8.0", "3"],
+        ["faces (drawn)", "d", "0.7", "8.0", "4"],
+        ["faces (drawn)", "e", "-0.9", "99.96", "5"],
     ]
     assert to_markdown(TABLE).splitlines() == [
         "### T (measured)",

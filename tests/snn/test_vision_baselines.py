@@ -1,12 +1,19 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 from neuva import NeuvaError, SettingError
-from snn.baselines.estimators import FrameEstimator, FusionEstimator, RecurrentEstimator, VideoEstimator
+from snn.baselines.estimators import (
+    FrameEstimator,
+    FusionEstimator,
+    RecurrentEstimator,
+    VideoEstimator,
+    _every_frame,
+)
 from snn.baselines.inflated import InflatedConv, InflatedResNet
 from snn.baselines.r3d import R3d, R3dSpec
 from snn.baselines.resnet import ResNet, ResNetSpec
@@ -127,10 +134,27 @@ def test_r3d_thins_time_and_its_estimates_are_joined_by_lines():
     features = net.backbone(x.expand(-1, -1, 3, -1, -1).transpose(1, 2))
     assert features.shape == (1, 8, 2)  # 8 frames, halved twice
     at = net.head(features.transpose(1, 2))[0]
-    share = ((torch.arange(8) + 0.5) / 8 * 2 - 0.5).clamp(0, 1)[
-        :, None
-    ]  # the middle of each frame between the two times
-    assert torch.allclose(net(x)[0], at[0] * (1 - share) + at[1] * share, atol=1e-5)
+    share = torch.tensor([0, 0.25, 0.5, 0.75, 1, 1, 1, 1])[:, None]  # features of frames 0 and 4, held afterwards
+    assert torch.allclose(net(x)[0], at[0] * (1 - share) + at[1] * share, atol=1e-6)
+
+
+@pytest.mark.parametrize("frames", [1, 8, 9, 13, 21])
+def test_r3d_estimates_stand_at_their_frames_however_long_the_clip(frames):
+    given = torch.randn(1, -(-frames // 4), 2)
+    wanted = [np.interp(range(frames), range(0, frames, 4), line) for line in given[0].T.numpy()]
+    assert np.allclose(_every_frame(given, frames, 4)[0].T, wanted, atol=1e-6)
+    if frames > 4:  # stretched over the clip, the estimates come late
+        stretched = F.interpolate(given.transpose(1, 2), frames, mode="linear")[0]
+        assert not np.allclose(stretched, wanted, atol=1e-2)
+
+
+def test_an_r3d_feature_lies_in_the_middle_of_the_frames_it_sees():
+    net, x = R3d(R3D).eval(), torch.rand(1, 3, 41, 16, 16, requires_grad=True)
+    net(x)[0, :, 5].sum().backward()
+    seen = x.grad.abs().sum((0, 1, 3, 4)).nonzero()[:, 0]
+    assert net.step == 4
+    assert (seen[0] + seen[-1]) / 2 == 5 * net.step
+    assert len(seen) > 2 * net.step
 
 
 def test_weights_are_filled_by_name_with_or_without_their_prefix():

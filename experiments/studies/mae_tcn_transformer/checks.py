@@ -42,7 +42,8 @@ def check(config: StudyConfig, inputs: Inputs) -> None:
     there = len({clip.fold for clip in clips})
     if config.folds not in (0, there):
         raise NeuvaError(
-            f"{inputs.store}: has {there} folds, folds = {config.folds} is asked: allowed are {there} or 0"
+            f"{inputs.store}: has {there} folds, the configuration's folds = {config.folds}: allowed are {there}, or "
+            "0 for the official split alone"
         )
     for split in encoder_splits(config):
         seen = [clip for clip in encoder_clips(clips, split) if clip.valid("expression").any()]

@@ -13,7 +13,8 @@ from neuva import NeuvaError
 from snn.baselines.sequence import Task
 
 TASKS: tuple[Task, ...] = ("valence_arousal", "expression", "action_units")
-OFFICIAL = "official"
+OFFICIAL, VIDEOS = "official", "videos-"
+"""The official split, and what the number of another, from 1, stands behind."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,8 +77,8 @@ def read_clips(path: Path) -> list[ClipLabels]:
 
 
 def splits(folds: int) -> list[str]:
-    """Names of the splits: the official one, and the folds."""
-    return [OFFICIAL, *(f"fold{k}" for k in range(folds))]
+    """Names of the splits: the official one, and the store's folds by video, which are not the authors' folds."""
+    return [OFFICIAL, *(f"{VIDEOS}{k + 1}" for k in range(folds))]
 
 
 def parts(clips: Sequence[ClipLabels], split: str, task: Task) -> tuple[list[ClipLabels], list[ClipLabels]]:
@@ -96,4 +97,4 @@ def encoder_clips(clips: Sequence[ClipLabels], split: str) -> list[ClipLabels]:
 def _held_out(clip: ClipLabels, split: str, task: str) -> bool:
     if split == OFFICIAL:
         return clip.official.get(task) == "validation"
-    return clip.fold == int(split.removeprefix("fold"))
+    return clip.fold == int(split.removeprefix(VIDEOS)) - 1

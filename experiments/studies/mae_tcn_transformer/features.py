@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from datasets.aff_wild2 import frames_of
+from datasets.aff_wild2.frames import ClipFaces
 from datasets.store import EventStore
 from experiments.studies.fitting import device
 from neuva import NeuvaError
@@ -38,9 +38,10 @@ def clip_features(encoder: FaceEncoder, store: EventStore, clip: int, batch: int
     Raises:
         NeuvaError: if the clip has no pictures, or one is damaged.
     """
-    _, firsts, which = np.unique(store.arrays(clip, "frame_index"), return_index=True, return_inverse=True)
+    faces = ClipFaces(store, clip)
+    _, firsts, which = np.unique(faces.shown, return_index=True, return_inverse=True)
     parts = [firsts[k : k + _DECODED] for k in range(0, len(firsts), _DECODED)]
-    return np.concatenate([face_features(encoder, frames_of(store, clip, part), batch) for part in parts])[which]
+    return np.concatenate([face_features(encoder, faces[part], batch) for part in parts])[which]
 
 
 def log_mel(sound: np.ndarray, rate: int, frame_times: np.ndarray, bands: int = 64) -> np.ndarray:

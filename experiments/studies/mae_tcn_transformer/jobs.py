@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from datasets.store import EventStore
+from experiments.studies.fitting import finite
 from experiments.studies.mae_tcn_transformer.checks import encoder_splits
 from experiments.studies.mae_tcn_transformer.clips import OFFICIAL, ClipLabels, encoder_clips, read_clips, splits
 from experiments.studies.mae_tcn_transformer.config import StudyConfig
@@ -24,6 +26,7 @@ from experiments.studies.mae_tcn_transformer.pretraining import (
 )
 from experiments.studies.mae_tcn_transformer.sequences import train_and_score
 from experiments.studies.mae_tcn_transformer.tables import sequence_job
+from experiments.studies.stores import is_synthetic
 from experiments.studies.study import Inputs, Job, Progress
 from neuva import atomic_path
 
@@ -71,8 +74,7 @@ def face_features(config: StudyConfig, inputs: Inputs, split: str, folder: Path,
     """What the encoder of a split makes of every frame, a file a clip (see `feature_file`)."""
     encoder = load_encoder(inputs.of_job(f"fine-tuning-{split}") / ENCODER, config.encoder.network)
     store = EventStore(inputs.store)
-    for index in range(len(store)):
-        progress("features of faces", index, len(store))
+    for index in _unwritten(folder, len(store), "features of faces", progress):
         _write(feature_file(folder, index), clip_features(encoder, store, index))
     return {"clips": len(store)}
 
@@ -80,9 +82,8 @@ def face_features(config: StudyConfig, inputs: Inputs, split: str, folder: Path,
 def sound_features(config: StudyConfig, inputs: Inputs, folder: Path, progress: Progress) -> dict[str, Any]:
     """What is heard at every frame, a file a clip; a clip without sound is silent."""
     store, clips = EventStore(inputs.store), read_clips(inputs.store)
-    for clip in clips:
-        progress("features of sound", clip.index, len(clips))
-        _write(feature_file(folder, clip.index), _hear(config, store, clip))
+    for index in _unwritten(folder, len(clips), "features of sound", progress):
+        _write(feature_file(folder, index), _hear(config, store, clips[index]))
     return {"clips": len(clips), "silent": [clip.name for clip in clips if not clip.heard]}
 
 
@@ -99,12 +100,12 @@ def network(
         return {name: np.load(feature_file(folders[name], clip.index), mmap_mode="r") for name in wanted}
 
     result = train_and_score(config, clips, task, split, features_of, folder, progress)
-    synthetic = bool(EventStore(inputs.store).meta(0).get("synthetic"))
+    synthetic = is_synthetic(EventStore(inputs.store))
     return {**result, "synthetic": synthetic, "encoder_weights": config.encoder.weights is not None}
 
 
 def feature_file(folder: Path, clip: int) -> Path:
-    """Where a clip's features are, float32 [n, width]: a window is read without the rest of them."""
+    """Where a clip's features are, float16 [n, width]: a window is read without the rest of them."""
     return folder / f"{clip:05d}.npy"
 
 
@@ -117,7 +118,21 @@ def _faces(config: StudyConfig, inputs: Inputs, split: str, recipe: Recipe, *, l
 
 def _encoder_result(faces: StoreFaces, losses: list[float]) -> dict[str, Any]:
     pictures = sum(max(1, len(usable) // faces.every) for usable in faces.usable if len(usable))
-    return {"clips": len(faces.clips), "pictures": pictures, "loss": losses[-1], "losses": losses}
+    return {
+        "clips": len(faces.clips),
+        "pictures": pictures,
+        "loss": losses[-1],
+        "losses": losses,
+        "synthetic": is_synthetic(faces.store),
+    }
+
+
+def _unwritten(folder: Path, clips: int, what: str, progress: Progress) -> Iterator[int]:
+    """The clips whose features are not on disk: those that a killed run has finished are kept."""
+    for index in range(clips):
+        progress(what, index, clips)
+        if not feature_file(folder, index).exists():
+            yield index
 
 
 def _hear(config: StudyConfig, store: EventStore, clip: ClipLabels) -> np.ndarray:
@@ -129,5 +144,7 @@ def _hear(config: StudyConfig, store: EventStore, clip: ClipLabels) -> np.ndarra
 
 
 def _write(path: Path, rows: np.ndarray) -> None:
+    with np.errstate(over="ignore"):  # told by `finite`
+        half = finite(rows.astype(np.float16), f"features in {path}")
     with atomic_path(path) as temporary, temporary.open("wb") as file:
-        np.save(file, rows)
+        np.save(file, half)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from datasets.aff_wild2.annotations import EXPRESSIONS
-from experiments.studies.fitting import device, epochs, save_weights, seeded
+from experiments.studies.fitting import device, epochs, finite, save_weights, seeded
 from experiments.studies.mae_tcn_transformer.clips import ClipLabels, parts
 from experiments.studies.mae_tcn_transformer.config import StudyConfig
 from experiments.studies.mae_tcn_transformer.estimates import ClipEstimates, write_estimates
@@ -23,7 +23,7 @@ from snn.losses import class_loss, concordance_loss, unit_loss
 from snn.metrics import affect_metrics
 
 Features = Callable[[ClipLabels], Mapping[str, np.ndarray]]
-"""Gives a clip's features by modality, float32 [n, width]; they may lie on disk."""
+"""Gives a clip's features by modality, float16 or float32 [n, width]; they may lie on disk."""
 
 Batch = tuple[dict[str, torch.Tensor], torch.Tensor, torch.Tensor, torch.Tensor]
 """Features by modality [B, L, width], labels [B, L, ...], labelled bool [B, L], and frames there are bool [B, L]."""
@@ -95,10 +95,13 @@ def estimate(net: SequenceNet, features: Mapping[str, np.ndarray], windows: Wind
     """Of every frame, float32 [n, outputs]: the mean over the windows that hold it.
 
     Valence and arousal are cut off at -1 and 1; of expressions a softmax, of action units a sigmoid is given.
+
+    Raises:
+        NeuvaError: if one is no finite number.
     """
     net.eval()
     n = len(next(iter(features.values())))
-    cut = {name: windows.cut(np.asarray(rows)) for name, rows in features.items()}
+    cut = {name: windows.cut(np.asarray(rows, np.float32)) for name, rows in features.items()}
     mask = windows.mask(n)
     given = []
     for first in range(0, len(mask), batch):
@@ -106,7 +109,7 @@ def estimate(net: SequenceNet, features: Mapping[str, np.ndarray], windows: Wind
         x = {name: torch.from_numpy(rows[some]).to(device()) for name, rows in cut.items()}
         out = net(x, torch.from_numpy(mask[some]).to(device()))
         given.append(_shares(net.task, out).cpu().numpy())
-    return windows.join(np.concatenate(given), n)
+    return finite(windows.join(np.concatenate(given), n), f"estimates of {net.task}")
 
 
 def decide(task: Task, estimates: np.ndarray) -> np.ndarray:
@@ -142,7 +145,7 @@ def _batch(places: Sequence[tuple[ClipLabels, int]], task: Task, features_of: Fe
     for clip, start in places:
         rows = slice(start, start + windows.length)
         for name, of_clip in features_of(clip).items():
-            features.setdefault(name, []).append(_padded(of_clip[rows], windows))
+            features.setdefault(name, []).append(_padded(of_clip[rows].astype(np.float32), windows))
         labels.append(_padded(clip.target(task)[rows], windows, -1))
         labelled.append(_padded(clip.valid(task)[rows], windows))
         mask.append(_padded(np.ones(len(clip.mask[rows]), bool), windows))
@@ -165,5 +168,5 @@ def _some_frames(clips: Sequence[ClipLabels], features_of: Features) -> dict[str
     rows: dict[str, list[np.ndarray]] = {}
     for clip in clips:
         for name, of_clip in features_of(clip).items():
-            rows.setdefault(name, []).append(np.array(of_clip[::step]))
+            rows.setdefault(name, []).append(np.array(of_clip[::step], np.float32))
     return {name: torch.from_numpy(np.concatenate(each)) for name, each in rows.items()}

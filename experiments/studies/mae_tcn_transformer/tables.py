@@ -13,6 +13,7 @@ from experiments.studies.study import Cell, Results, Table
 from snn.baselines.sequence import Task
 
 Values = list[float | None]
+SYNTHETIC = "Measured on synthetic videos: no result on Aff-Wild2."
 TITLES = {
     "valence_arousal": "Valence and arousal: concordance correlation coefficient",
     "expression": "Expressions: F1 of each class, and macro F1",
@@ -49,7 +50,7 @@ def _task_table(config: StudyConfig, results: Results, task: Task) -> Table:
     rows = {split: figures(task, result["metrics"]) for split, result in found.items()}
     counts = {split: (result["scored_clips"], result["frames"]) for split, result in found.items()}
     folds = [values for split, values in rows.items() if split != OFFICIAL]
-    cells: list[tuple[Cell, ...]] = [(split, *counts[split], *values) for split, values in rows.items()]
+    cells: list[tuple[Cell, ...]] = [(_shown(split), *counts[split], *values) for split, values in rows.items()]
     if len(folds) > 1:
         columns = list(zip(*folds, strict=True))
         cells.append((f"mean of {len(folds)} folds", None, None, *map(_mean, columns)))
@@ -64,17 +65,21 @@ def _task_table(config: StudyConfig, results: Results, task: Task) -> Table:
 
 
 def _encoder_table(config: StudyConfig, results: Results) -> Table:
-    rows = []
-    for split in splits(config.folds):
-        pretrained, tuned = results.get(f"pretraining-{split}"), results.get(f"fine-tuning-{split}")
-        if pretrained is not None and tuned is not None:
-            rows.append((split, pretrained["clips"], pretrained["pictures"], pretrained["loss"], tuned["loss"]))
+    tuned = {s: results[f"fine-tuning-{s}"] for s in splits(config.folds) if f"fine-tuning-{s}" in results}
+    painted = {s: results.get(f"pretraining-{s}", {"pictures": None, "loss": None}) for s in tuned}
+    note = (
+        "Pictures of an epoch, and losses of the last on them. Reconstruction: mean square over masked patches; a dash "
+        "where the encoder began with the weights of a file as they are."
+    )
     return Table(
         name="encoders",
         title="Encoders: a masked autoencoder, then fine-tuned on expressions",
-        headings=("of the split", "clips", "pictures", "reconstruction loss", "cross-entropy"),
-        rows=tuple(rows),
-        note="Losses of the last epoch on the pictures trained on. Reconstruction: mean square over masked patches.",
+        headings=("of the split", "pictures", "reconstruction loss", "pictures with an expression", "cross-entropy"),
+        rows=tuple(
+            (_shown(s), painted[s]["pictures"], painted[s]["loss"], tuned[s]["pictures"], tuned[s]["loss"])
+            for s in tuned
+        ),
+        note=f"{SYNTHETIC} {note}" if any(result["synthetic"] for result in tuned.values()) else note,
     )
 
 
@@ -84,10 +89,20 @@ def _of_task(config: StudyConfig, results: Results, task: str) -> Iterator[tuple
             yield split, result
 
 
+def _shown(split: str) -> str:
+    """How a reader sees a split."""
+    return split.replace("-", " ")
+
+
 def _notes(config: StudyConfig, task: Task, found: dict[str, Any]) -> Iterator[str]:
     if any(result["synthetic"] for result in found.values()):
-        yield "Measured on synthetic videos: no result on Aff-Wild2."
+        yield SYNTHETIC
     yield "Networks of the last epoch, none chosen by what they are scored on; figures are pooled over all frames."
+    if len(found) > 1:
+        yield (
+            "official: the authors' split, their fold 0; videos 1 to videos "
+            f"{config.folds}: the store's folds by video, which are not the authors' folds 0 to 4."
+        )
     if config.encoder_of == "official" and len(found) > 1:
         yield (
             "One encoder, trained on the official training clips, serves all folds: it has seen most of the folds' "
@@ -107,7 +122,7 @@ def _undefined(task: Task, found: dict[str, Any]) -> Iterator[str]:
         for split, result in found.items():
             lost = [name for name in ("valence", "arousal") if result["metrics"][f"ccc_{name}"] is None]
             if lost:
-                yield f"{split}: CCC is undefined, as the labels of {' and '.join(lost)} are constant."
+                yield f"{_shown(split)}: CCC is undefined, as the labels of {' and '.join(lost)} are constant."
         return
     names = EXPRESSIONS if task == "expression" else ACTION_UNITS
     for missing, where in _by_missing(found, names).items():
@@ -122,7 +137,7 @@ def _by_missing(found: dict[str, Any], names: Sequence[str]) -> dict[str, list[s
     for split, result in found.items():
         missing = [name for name, value in zip(names, result["metrics"]["f1s"], strict=True) if value is None]
         if missing:
-            where.setdefault(", ".join(missing), []).append(split)
+            where.setdefault(", ".join(missing), []).append(_shown(split))
     return where
 
 

@@ -69,7 +69,7 @@ def make_clips(store: Path, config: NeuromorphicVa, view: View, folder: Path, pr
         NeuvaError: as `EventClip.of`, or if a clip has no frames and these are what is seen.
     """
     events, fold_of = EventStore(store), folds_of(EventStore(store), config)
-    lengths = [_frames(events, clip, config.pictures.frame_us) for clip in fold_of]
+    lengths = [len(_ends(events, clip, config.pictures.frame_us)) for clip in fold_of]
     bounds = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     columns: dict[str, list[np.ndarray]] = {"times": [], "labels": [], "mask": []}
     shape = (int(bounds[-1]), view.channels, view.side, view.side)
@@ -117,6 +117,11 @@ def folds_of(store: EventStore, config: NeuromorphicVa) -> dict[int, int]:
         if "subject" not in meta:
             raise NeuvaError(f"{store.path}: clip {store.names[clip]} tells no subject: folds must not share people")
     subjects, sizes = [meta["subject"] for meta in metas], [len(store.labels(clip)[0]) for clip in clips]
+    if config.folds > len(set(subjects)):
+        raise NeuvaError(
+            f"{store.path}: folds = {config.folds}, but the {len(clips)} clips taken show {len(set(subjects))} people, "
+            "and a person is in one fold alone: lower folds in the configuration, or raise clips_at_most"
+        )
     return dict(zip(clips, folds_by_group(subjects, sizes, config.folds), strict=True))
 
 
@@ -125,12 +130,20 @@ def provenance(store: EventStore) -> dict[str, Any]:
     return {"dataset": store.dataset, "synthetic": is_synthetic(store)}
 
 
-def _frames(store: EventStore, clip: int, frame_us: int) -> int:
-    """Whole frames of a clip, without reading its events where its start is known."""
+def frame_labels(store: EventStore, clip: int, frame_us: int) -> np.ndarray:
+    """Labels [K, 2] of those frames of a clip whose label is valid, without cutting it."""
+    times, labels, mask = store.labels(clip)
+    rows = nearest(times, _ends(store, clip, frame_us))
+    return labels[rows[mask[rows]]]
+
+
+def _ends(store: EventStore, clip: int, frame_us: int) -> np.ndarray:
+    """When each whole frame of a clip ends, without reading its events where its start is known."""
     meta = store.meta(clip)
     start = meta["start_us"] if "start_us" in meta else store.sample(clip).events.t0
     times, *_ = store.labels(clip)
-    return int(times[-1] - start) // frame_us if len(times) else 0
+    frames = int(times[-1] - start) // frame_us if len(times) else 0
+    return start + frame_us * np.arange(1, frames + 1)
 
 
 def _clip(

@@ -17,6 +17,7 @@ from experiments.studies.neuromorphic_va.config import NeuromorphicVa
 from experiments.studies.neuromorphic_va.prototypes import wheel
 from experiments.studies.neuromorphic_va.training import ESTIMATES, estimate_clips, load
 from experiments.studies.neuromorphic_va.variants import Variant
+from experiments.studies.stores import is_synthetic
 from experiments.studies.study import Inputs, Progress
 from neuva import NeuvaError, atomic_path
 from snn.class_metrics import class_metrics
@@ -47,7 +48,8 @@ def on_nefer(
         net, where = load(config, variant, inputs.of_job(variant.of_fold(fold))), device()
         estimates = estimate_clips(net.to(where), read, np.arange(len(read.names)), variant.view.full, where)
         means.append(_means(estimates, stretches))
-    return _scores(np.concatenate(means), stretches * config.folds, store, folder)
+    scores = _scores(np.concatenate(means), stretches * config.folds, store, folder)
+    return {**scores, "trained_on_synthetic": is_synthetic(EventStore(inputs.store))}
 
 
 def on_faces(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 from matplotlib import rc_context
@@ -13,7 +15,6 @@ from experiments.clips import nearest
 from experiments.plots.affect import NAMES, affect_axis, draw_wheel
 from experiments.plots.style import (
     BLUE,
-    FAINT,
     INK,
     MUTED,
     PALETTE,
@@ -24,13 +25,12 @@ from experiments.plots.style import (
     new_figure,
     save_png,
 )
-from experiments.studies.neuromorphic_va.clips import ClipSet, clips_job
+from experiments.studies.neuromorphic_va.clips import ClipSet, clips_job, provenance
 from experiments.studies.neuromorphic_va.config import BitDepth, NeuromorphicVa
 from experiments.studies.neuromorphic_va.emotions import POINTS, all_estimates
 from experiments.studies.neuromorphic_va.prototypes import wheel
-from experiments.studies.neuromorphic_va.tables import pooled_job, zero_shot_job
+from experiments.studies.neuromorphic_va.tables import drawn, pooled_job, zero_shot_job
 from experiments.studies.neuromorphic_va.variants import binary_variant, main_variant
-from experiments.studies.stores import is_synthetic
 from experiments.studies.study import Inputs, Picture, Results
 from neuva import NeuvaError
 
@@ -42,44 +42,56 @@ MODELS = 3
 
 def pictures(config: NeuromorphicVa, inputs: Inputs, results: Results) -> list[Picture]:
     """Draw all that the finished jobs allow."""
-    drawn = [_wheel(inputs, model, results) for model in config.zero_shot if zero_shot_job(model) in results]
+    made = [_wheel(inputs, model, results) for model in config.zero_shot if zero_shot_job(model) in results]
     store = EventStore(inputs.store)
-    about = "Synthetic faces. " if is_synthetic(store) else ""
-    drawn.append(_traces(config, inputs, store, about))
+    made.append(_traces(config, inputs, store))
     if config.bit_depth is not None:
-        drawn.append(_bit_depth(config, config.bit_depth, inputs, results, about))
-    return drawn
+        made.append(_bit_depth(config, config.bit_depth, inputs, results))
+    return made
+
+
+def _marked(path: Path, title: str, caption: str, what: str, draw: Callable[[str], Figure]) -> Picture:
+    """Draw under a title that says what is drawn and not filmed, so that a copied picture does too."""
+    save_png(draw(f"{title}\n({what})" if what else title), path)
+    return Picture(path, f"{what.capitalize()}. {caption}" if what else caption)
 
 
 def _wheel(inputs: Inputs, model: str, results: Results) -> Picture:
     with np.load(inputs.of_job(zero_shot_job(model)) / POINTS) as found:
         means, emotions = found["means"], found["emotions"]
-    about = "Synthetic faces. " if results[zero_shot_job(model)]["synthetic"] else ""
-    path = inputs.out / f"wheel-{model}.png"
-    save_png(emotions_on_wheel(means, emotions, f"{model}: mean estimates of clips, and the prototypes"), path)
-    caption = f"Each point a clip's mean estimate, in the colour of its label; stars: prototypes. {wheel().source}."
-    return Picture(path, about + caption)
+    return _marked(
+        inputs.out / f"wheel-{model}.png",
+        f"{model}: mean estimates of clips, and the prototypes",
+        f"Each point a clip's mean estimate, in the colour of its label; stars: prototypes. {wheel().source}.",
+        drawn(results[zero_shot_job(model)]),
+        partial(emotions_on_wheel, means, emotions),
+    )
 
 
 @rc_context(STYLE)
 def emotions_on_wheel(means: np.ndarray, emotions: np.ndarray, title: str) -> Figure:
     """Clips' mean estimates [K, 2] in the colour of their emotion, and each emotion's prototype as a star."""
-    figure = new_figure(6.2, title, width=7.6)
+    figure = new_figure(6.6, title, width=6.6)
     axes = figure.subplots()
     draw_wheel(axes)
     rest = ~np.isin(emotions, wheel().names)
-    axes.scatter(means[rest, 0], means[rest, 1], s=10, color=FAINT, linewidth=0, zorder=2)
+    axes.scatter(
+        means[rest, 0], means[rest, 1], s=16, color=TRUTH, linewidth=0, zorder=2, label="a clip of no such emotion"
+    )
+    axes.scatter([], [], s=24, color=MUTED, label="a clip, in its label's colour")
+    axes.scatter([], [], s=150, marker="*", color=MUTED, label="an emotion's prototype")
     for name, place, colour in zip(wheel().names, wheel().places, (*PALETTE, INK), strict=True):
         points = means[emotions == name]
-        axes.scatter(points[:, 0], points[:, 1], s=14, color=colour, alpha=0.5, linewidth=0, zorder=3)
-        axes.scatter(
-            place[0], place[1], s=170, marker="*", color=colour, edgecolor="white", linewidth=0.8, zorder=4, label=name
+        axes.scatter(points[:, 0], points[:, 1], s=24, color=colour, alpha=0.7, linewidth=0, zorder=3)
+        axes.scatter(place[0], place[1], s=190, marker="*", color=colour, edgecolor="white", linewidth=0.8, zorder=4)
+        axes.annotate(
+            name, place, (0, 9), textcoords="offset points", ha="center", color=colour, fontweight="bold", zorder=5
         )
-    figure.legend(loc="outside right upper", fontsize=9)
+    figure.legend(loc="outside lower center", ncols=3, fontsize=9)
     return figure
 
 
-def _traces(config: NeuromorphicVa, inputs: Inputs, store: EventStore, about: str) -> Picture:
+def _traces(config: NeuromorphicVa, inputs: Inputs, store: EventStore) -> Picture:
     models = list(dict.fromkeys([*config.zero_shot, *config.models]))[:MODELS]
     variants = {model: main_variant(config, model) for model in models}
     clips = {model: ClipSet.read(inputs.of_job(clips_job(variant.view))) for model, variant in variants.items()}
@@ -95,13 +107,14 @@ def _traces(config: NeuromorphicVa, inputs: Inputs, store: EventStore, about: st
     shown = [_frames(store, index, read.times[rows][chosen]), seen]
     labels = np.where(read.mask[rows, None], read.labels[rows], np.nan)
     estimates = {model: values[rows] for model, values in found.items()}
-    path = inputs.out / "traces.png"
-    save_png(traces_under_pictures(times, labels, estimates, [row for row in shown if row is not None], chosen), path)
-    caption = (
+    return _marked(
+        inputs.out / "traces.png",
+        f"Clip {read.names[clip]}: what was seen, and told of it",
         f"Clip {read.names[clip]}, whose labels vary most, as each fold's network sees people new to it. Above: the "
-        "camera's frames and the events of the same moments as the network is given them."
+        "camera's frames and the events of the same moments as the network is given them.",
+        drawn(provenance(store)),
+        partial(traces_under_pictures, times, labels, estimates, [row for row in shown if row is not None], chosen),
     )
-    return Picture(path, about + caption)
 
 
 def _frames(store: EventStore, index: int, times: np.ndarray) -> np.ndarray | None:
@@ -120,6 +133,7 @@ def traces_under_pictures(
     estimates: Mapping[str, np.ndarray],
     rows: list[np.ndarray],
     chosen: np.ndarray,
+    title: str,
 ) -> Figure:
     """Valence and arousal over time under rows of pictures.
 
@@ -127,7 +141,7 @@ def traces_under_pictures(
         times_s: [N]. labels: [N, 2], NaN where there is none. estimates: name -> [N, 2]. rows: of pictures
             [K, H, W] of the times `chosen` [K].
     """
-    figure = new_figure(4.4 + 1.15 * len(rows), "What was seen, and told of it")
+    figure = new_figure(4.4 + 1.15 * len(rows), title)
     heights = [1.15] * len(rows) + [1.8, 1.8]
     grid = figure.add_gridspec(len(heights), len(chosen), height_ratios=heights)
     for place, row in enumerate(rows):
@@ -149,13 +163,17 @@ def traces_under_pictures(
     return figure
 
 
-def _bit_depth(config: NeuromorphicVa, depth: BitDepth, inputs: Inputs, results: Results, about: str) -> Picture:
+def _bit_depth(config: NeuromorphicVa, depth: BitDepth, inputs: Inputs, results: Results) -> Picture:
     model = depth.model
     rows = {bits: results[pooled_job(binary_variant(config, model, bits))] for bits in sorted(depth.bits)}
-    path = inputs.out / "bit-depth.png"
     curves = {name: [row[f"ccc_{name}"] for row in rows.values()] for name in NAMES}
-    save_png(curve_over_bits(list(rows), curves, f"{model}: CCC over the bits of a frame"), path)
-    return Picture(path, f"{about}{model}, all folds pooled; a frame is always {config.pictures.frame_us / 1000:g} ms.")
+    return _marked(
+        inputs.out / "bit-depth.png",
+        f"{model}: CCC over the bits of a frame",
+        f"{model}, all folds pooled; a frame is always {config.pictures.frame_us / 1000:g} ms.",
+        drawn(next(iter(rows.values()))),
+        partial(curve_over_bits, list(rows), curves),
+    )
 
 
 @rc_context(STYLE)
@@ -171,6 +189,7 @@ def curve_over_bits(bits: list[int], curves: Mapping[str, list[float | None]], t
     axes.set_xticks(bits, labels=[str(n) for n in bits])
     axes.minorticks_off()
     axes.grid(axis="y")
+    axes.axhline(0, color=MUTED, linewidth=0.8)
     axes.set(xlabel="bits N of the temporal binary representation", ylabel="CCC")
     figure.legend(loc="outside upper right", ncols=2)
     return figure

@@ -9,12 +9,20 @@ from typing import Any
 import numpy as np
 
 from datasets.store import EventStore
-from experiments.studies.neuromorphic_va.clips import ClipSet, clips_job, folds_of, make_clips, provenance
-from experiments.studies.neuromorphic_va.config import NeuromorphicVa
+from experiments.studies.neuromorphic_va.clips import (
+    ClipSet,
+    clips_job,
+    folds_of,
+    frame_labels,
+    make_clips,
+    provenance,
+)
+from experiments.studies.neuromorphic_va.config import NeuromorphicVa, Spiking
 from experiments.studies.neuromorphic_va.emotions import all_estimates, on_faces, on_nefer
+from experiments.studies.neuromorphic_va.models import build
 from experiments.studies.neuromorphic_va.pictures import pictures
 from experiments.studies.neuromorphic_va.tables import pooled_job, tables, zero_shot_job
-from experiments.studies.neuromorphic_va.training import train
+from experiments.studies.neuromorphic_va.training import require_varied, train
 from experiments.studies.neuromorphic_va.variants import Variant, View, main_variant, variants, views
 from experiments.studies.study import Inputs, Job, Progress, Study
 from neuva import NeuvaError
@@ -25,19 +33,25 @@ def check(config: NeuromorphicVa, inputs: Inputs) -> None:
     """Refuse a store from which the study cannot be made.
 
     Raises:
-        NeuvaError: if folds cannot be made, no label is valid or labels are constant, grey frames are asked for and a
-            clip has none, or the store of emotions is not NEFER's.
+        NeuvaError: if folds cannot be made, one has no valid label to test on or its removal leaves constant ones to
+            train on, a file of weights is missing or does not fit, grey frames are asked for and a clip has none, or
+            the store of emotions is not NEFER's.
     """
     store = EventStore(inputs.store)
     clips = folds_of(store, config)
-    labelled = [labels[mask] for _, labels, mask in map(store.labels, clips)]
-    labels = np.concatenate(labelled) if labelled else np.zeros((0, 2))
-    for name, column in zip(("valence", "arousal"), labels.T, strict=True):
-        if not len(column) or column.min() == column.max():
+    labels = {clip: frame_labels(store, clip, config.pictures.frame_us) for clip in clips}
+    for fold in range(config.folds):
+        tested = sum(len(labels[clip]) for clip in clips if clips[clip] == fold)
+        if not tested:
             raise NeuvaError(
-                f"{inputs.store}: {name} is the same in all {len(column)} labelled frames: there is nothing to learn; "
-                "take a store whose labels vary"
+                f"{inputs.store}: fold {fold} has no frame with a valid label: there is nothing to test on; take more "
+                "clips, fewer folds, or a shorter pictures.frame_us"
             )
+        rest = [labels[clip] for clip in clips if clips[clip] != fold]
+        require_varied(np.concatenate(rest), f"{inputs.store}, without fold {fold}")
+    for model in config.models.values():
+        if not isinstance(model, Spiking) and model.weights is not None:
+            build(model, config.pictures.shown)  # reads its weights, or says why not
     if config.grey:
         for clip in clips:
             store.arrays(clip, "frames")
@@ -53,7 +67,10 @@ def stages(config: NeuromorphicVa, inputs: Inputs) -> list[list[Job]]:
     clips = [Job(clips_job(view), partial(make_clips, inputs.store, config, view)) for view in views(variants(config))]
     if "nefer" in inputs.extra:
         nefer = inputs.extra["nefer"]
-        clips += [Job(_nefer(view), partial(make_clips, nefer, config, view)) for view in views(zero_shot.values())]
+        clips += [
+            Job(_nefer(view), partial(make_clips, nefer, config, view), ("nefer",))
+            for view in views(zero_shot.values())
+        ]
     training = [
         Job(variant.of_fold(fold), partial(train, config, variant, fold, _folder(inputs, variant)))
         for variant in variants(config)
@@ -63,7 +80,7 @@ def stages(config: NeuromorphicVa, inputs: Inputs) -> list[list[Job]]:
     for model, variant in zero_shot.items():
         if "nefer" in inputs.extra:
             where = inputs.of_job(_nefer(variant.view))
-            last.append(Job(zero_shot_job(model), partial(on_nefer, config, variant, inputs, where)))
+            last.append(Job(zero_shot_job(model), partial(on_nefer, config, variant, inputs, where), ("nefer",)))
         elif EventStore(inputs.store).dataset == "synthetic-faces":
             where = _folder(inputs, variant)
             last.append(Job(zero_shot_job(model), partial(on_faces, config, variant, inputs, where)))

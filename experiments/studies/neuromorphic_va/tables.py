@@ -36,6 +36,13 @@ def zero_shot_job(model: str) -> str:
     return f"zero-shot-{model}"
 
 
+def drawn(result: Mapping[str, Any]) -> str:
+    """What of a result is drawn and not filmed, for titles; "" where nothing is."""
+    if result["synthetic"]:
+        return "synthetic faces"
+    return "networks trained on synthetic faces" if result.get("trained_on_synthetic") else ""
+
+
 def tables(config: NeuromorphicVa, results: Results) -> list[Table]:
     """All tables that have a row."""
     found = [_models(config, results), _folds(config, results), _bit_depth(config, results), _input(config, results)]
@@ -64,10 +71,14 @@ def _folds(config: NeuromorphicVa, results: Results) -> Table:
             if result is not None
         ]
         if None not in done:
-            figures = zip(*[_figures(result)[1:] for result in done if result is not None], strict=True)
-            rows.append((variant.model, _sees(variant), "mean", None, *map(_mean, figures)))
+            frames, *figures = zip(*[_figures(result) for result in done if result is not None], strict=True)
+            rows.append((variant.model, _sees(variant), "mean", sum(frames), *map(_mean, figures)))
     headings = ("model", "sees", "fold", "frames", *FIGURES)
-    note = f"A row a fold, all its frames pooled, and the mean of the folds. {_note(config, results)}"
+    note = (
+        "A row a fold, all its frames pooled, and the mean of the folds. Where networks of different folds lean "
+        "differently, the figures of all frames pooled are below this mean: a correlation takes the lean for an error. "
+        f"{_note(config, results)}"
+    )
     return Table("folds", "Each fold by itself", headings, tuple(rows), note)
 
 
@@ -127,7 +138,7 @@ def _emotions(config: NeuromorphicVa, results: Results) -> Iterator[Table]:
             if "confusion" in score:
                 counts = tuple((name, *row) for name, row in zip(names, score["confusion"], strict=True))
                 title = f"{model}: {kind} emotion (rows) against the nearest on the wheel (columns), clips"
-                yield Table(f"confusion-{model}-{kind}", title, ("emotion", *names), counts, _synthetic(result))
+                yield Table(f"confusion-{model}-{kind}", title, ("emotion", *names), counts, _no_result(result))
 
 
 def _emotion_note(results: list[Mapping[str, Any]]) -> str:
@@ -144,8 +155,8 @@ def _emotion_note(results: list[Mapping[str, Any]]) -> str:
     scores = [score for result in results for score in result["scores"] if "recalls" in score]
     absent = [name for k, name in enumerate(wheel().names) if any(score["recalls"][k] is None for score in scores)]
     if absent:
-        notes.append(f"Where no clip is labelled {' or '.join(absent)}, mean recall is undefined.")
-    return " ".join([*notes, _synthetic(results[0])]).strip()
+        notes.append(f"Mean recall is undefined where it is a dash: {' and '.join(absent)} have no clip in some row.")
+    return " ".join([*notes, _no_result(results[0])]).strip()
 
 
 def _note(config: NeuromorphicVa, results: Results) -> str:
@@ -158,16 +169,19 @@ def _note(config: NeuromorphicVa, results: Results) -> str:
     ]
     if constant:
         notes.append(f"CCC or PCC is undefined where labels are constant: fold {', '.join(map(str, constant))}.")
-    drawn = {_synthetic(result) for result in results.values() if "synthetic" in result}
-    return " ".join([*notes, *sorted(drawn)]).strip()
+    synthetic = {_no_result(result) for result in results.values() if result.get("synthetic")}
+    return " ".join([*notes, *synthetic])
 
 
-def _synthetic(result: Mapping[str, Any]) -> str:
-    return "Synthetic faces: no result on a published data set." if result.get("synthetic") else ""
+def _no_result(result: Mapping[str, Any]) -> str:
+    what = drawn(result)
+    return f"{what.capitalize()}: no result on a published data set." if what else ""
 
 
 def _shown_on(result: Mapping[str, Any]) -> str:
-    return "NEFER, zero-shot" if result["dataset"] == "nefer" else "the synthetic faces' expressions"
+    if result["dataset"] != "nefer":
+        return "the synthetic faces' expressions"
+    return ", ".join(["NEFER, zero-shot", *filter(None, [drawn(result)])])
 
 
 def _sees(variant: Variant) -> str:

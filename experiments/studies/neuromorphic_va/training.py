@@ -76,7 +76,7 @@ def train(
     """
     read, random, where = ClipSet.read(clips), seeded(config.seed + fold), device()
     trained = read.folds[read.clip_of] != fold
-    _require_varied(read.labels[trained & read.mask], f"{variant.name}, without fold {fold}")
+    require_varied(read.labels[trained & read.mask], f"{variant.name}, without fold {fold}")
     windows = Windows(read, np.flatnonzero(trained), variant.view.full, config.training, random)
     model = config.models[variant.model]
     net = build(model, config.pictures.shown)
@@ -138,8 +138,12 @@ def as_shown(pictures: np.ndarray, full: int) -> torch.Tensor:
     return torch.from_numpy(pictures.astype(np.float32)).div_(full)
 
 
-def _require_varied(labels: np.ndarray, where: str) -> None:
-    """Refuse labels from which nothing can be learnt."""
+def require_varied(labels: np.ndarray, where: str) -> None:
+    """Refuse labels [K, 2] from which nothing can be learnt.
+
+    Raises:
+        NeuvaError: if valence or arousal is the same in all of them.
+    """
     for name, column in zip(("valence", "arousal"), labels.T, strict=True):
         if math.isclose(float(np.ptp(column)) if len(column) else 0.0, 0.0):
             raise NeuvaError(

@@ -45,8 +45,7 @@ def _trunk(size: str, chip: str, told: Mapping[str, Any], found: Mapping[str, An
     cost = f"synops alone {Interval(**told['synop_joules']).text('J')}"
     if size == "trained here" and chip == "loihi2":
         cost = Interval(**found["emulated"]["joules"]).text("J")
-    synops = float(f"{told['synops'] / 1e6:.3g}")
-    return (TRUNK, size, CHIPS[chip], fits, told["cores"], why or "all its rules hold", synops, cost)
+    return (TRUNK, size, CHIPS[chip], fits, told["cores"], why or "all its rules hold", told["synops"] / 1e6, cost)
 
 
 def _note(config: SeenConfig, results: Results, found: Mapping[str, Any]) -> str:
@@ -58,5 +57,6 @@ def _note(config: SeenConfig, results: Results, found: Mapping[str, Any]) -> str
         f"{same['same']} answers are the float network's, {same['mismatch']:.2%} of fc1's spikes differ. conv1, conv2 "
         f"and dense3 of the programs are second, third and fc1; what they hear sends at {rates} a neuron and step, and "
         "synops are counted from these rates, for the published size too. Energies are intervals of assumed figures; "
-        f"Loihi 2's is without static power, which nobody has published{drawn}"
+        f"Loihi 2's is without static power, which nobody has published. A dash: nothing of it is on that chip, or it "
+        f"could not be placed{drawn}"
     )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -54,27 +56,15 @@ def prepare(config: SeenConfig, inputs: Inputs, folder: Path, progress: Progress
     """
     store = EventStore(inputs.store)
     rows = {split: [row for row, each in enumerate(store.splits) if each == split] for split in ("train", "test")}
-    total, done = sum(map(len, rows.values())), 0
     for split, members in rows.items():
-        lengths, pictures = [], {kind: list[np.ndarray]() for kind in KINDS}
-        for row in members:
-            for kind, key in KINDS.items():
-                pictures[kind].append(resized(store.arrays(row, key), config.network.side))
-            lengths.append(len(pictures["events"][-1]))
-            if not len(pictures["frames"][-1]) == lengths[-1] > 0:
-                raise NeuvaError(
-                    f"{store.path}: clip {store.names[row]} has {lengths[-1]} event frames and "
-                    f"{len(pictures['frames'][-1])} intensity frames, needed as many, 1 or more: make the store again"
-                )
-            progress("pictures", done := done + 1, total)
-        for kind, parts in pictures.items():
-            with atomic_path(folder / f"{split}-{kind}.npy") as temporary:
-                np.save(temporary, np.concatenate(parts))
+        begins = np.cumsum([0, *(len(store.labels(row)[0]) for row in members)])
+        for kind, key in KINDS.items():
+            tell = partial(progress, f"{split}, {key}")
+            _keep(store, members, key, begins, folder / f"{split}-{kind}.npy", config.network.side, tell)
         emotion, lighting = (
             np.array([_place(store, row, name, known) for row in members])
             for name, known in (("emotion", EMOTIONS), ("lighting", LIGHTINGS))
         )
-        begins = np.concatenate([[0], np.cumsum(lengths)])
         with atomic_path(folder / f"{split}.npz") as temporary, temporary.open("wb") as file:
             np.savez(file, begins=begins, emotion=emotion, lighting=lighting)
     people = {split: {store.meta(row)["volunteer"] for row in members} for split, members in rows.items()}
@@ -89,6 +79,30 @@ def prepare(config: SeenConfig, inputs: Inputs, folder: Path, progress: Progress
         "absent": [emotion for emotion in EMOTIONS if not shown[emotion]],
         "normalisation": _moments(config, folder),
     }
+
+
+def _keep(
+    store: EventStore,
+    rows: Sequence[int],
+    key: str,
+    begins: np.ndarray,
+    path: Path,
+    side: int,
+    tell: Callable[[int, int], None],
+) -> None:
+    """Write the pictures of clips one behind the other; one clip at a time is in memory."""
+    with atomic_path(path) as temporary:
+        kept = np.lib.format.open_memmap(temporary, "w+", np.uint8, (int(begins[-1]), side, side))
+        for done, (row, begin, stop) in enumerate(zip(rows, begins[:-1], begins[1:], strict=True)):
+            pictures = store.arrays(row, key)
+            if not len(pictures) == stop - begin > 0:
+                raise NeuvaError(
+                    f"{store.path}: clip {store.names[row]} has {len(pictures)} {key} for {stop - begin} times, needed "
+                    "as many, 1 or more: make the store again"
+                )
+            kept[begin:stop] = resized(pictures, side)
+            tell(done + 1, len(rows))
+        kept.flush()
 
 
 def resized(pictures: np.ndarray, side: int) -> np.ndarray:
@@ -145,7 +159,8 @@ def _moments(config: SeenConfig, folder: Path) -> dict[str, list[float]]:
         return {kind: list(getattr(config.normalisation, kind)) for kind in KINDS}
     found = {}
     for kind in KINDS:
-        counts = np.bincount(np.load(folder / f"train-{kind}.npy", mmap_mode="r").ravel(), minlength=256)
+        pictures = np.load(folder / f"train-{kind}.npy", mmap_mode="r")
+        counts = np.sum([np.bincount(each.ravel(), minlength=256) for each in pictures], axis=0)
         grey = np.arange(256) / 255
         mean = float(np.average(grey, weights=counts))
         deviation = float(np.sqrt(np.average((grey - mean) ** 2, weights=counts)))

@@ -54,7 +54,7 @@ class SeenConfig(Model):
     normalisation: Normalisation | None = Field(Normalisation(), description="null: measured on the training clips")
     runs: int = Field(20, ge=1, description="random clips of each test sequence")
     selected_from: int = Field(
-        140, ge=0, description="first epoch, from 0, of which the best on the test clips is told"
+        140, ge=1, description="first epoch, from 1 as the authors', of which the best on the test clips is told"
     )
     seed: int = Field(2022, ge=0)
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from datasets.see import EMOTIONS, LIGHTINGS
 from datasets.store import EventStore
 from experiments.plots import save_png
-from experiments.plots.style import FAINT, MUTED, PALETTE, STYLE, WIDTH, bare, new_figure
+from experiments.plots.style import MUTED, PALETTE, STYLE, WIDTH, bare, new_figure
 from experiments.studies.seen.clips import NAME
 from experiments.studies.seen.config import SeenConfig
 from experiments.studies.seen.tables import ORDER
@@ -31,7 +31,10 @@ def pictures(config: SeenConfig, inputs: Inputs, results: Results) -> list[Pictu
     save_png(bars(last, f"Recall of each emotion: {whose}"), paths["emotions"])
     runs = f"{config.runs} random clips of each test sequence ({whose})"
     return [
-        Picture(paths["eyes"], f"One eye for each emotion and lighting, above its event frame ({drawn})."),
+        Picture(
+            paths["eyes"],
+            f"An eye for each emotion and lighting, above its events: white brighter, black darker ({drawn}).",
+        ),
         Picture(
             paths["confusion"], f"Percent of a shown emotion's clips given each answer, {config.deployed}, {runs}."
         ),
@@ -60,25 +63,27 @@ def eyes(store: EventStore, title: str) -> Figure:
                     cell.imshow(images[len(images) // (2 + below)], cmap="gray", vmin=0, vmax=255)
                 if line == below == 0:
                     cell.set_title(emotion, fontsize=9, color=MUTED)
-                if column == below == 0:
-                    cell.set_ylabel(lighting, color=MUTED)
+                if column == 0:
+                    cell.set_ylabel("events" if below else lighting, color=MUTED)
     return figure
 
 
 @rc_context(STYLE)
 def confusion(counts: np.ndarray, title: str) -> Figure:
     """A map of [shown][answered], in percent of what was shown; a row of an emotion that was never shown is empty."""
+    places = [EMOTIONS.index(name) for name in ORDER]
+    counts = counts[np.ix_(places, places)]
     shares = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    figure = new_figure(6.2, title, width=7.2)
+    figure = new_figure(6.2, title, width=6.4)
     axes = figure.subplots()
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=100)
     for (row, column), share in np.ndenumerate(shares):
         if counts[row].sum():
             ink = "white" if share > 55 else MUTED
             axes.text(column, row, f"{share:.0f}", ha="center", va="center", fontsize=9, color=ink)
-    axes.set_xticks(range(len(EMOTIONS)), labels=EMOTIONS, rotation=30)
-    axes.set_yticks(range(len(EMOTIONS)), labels=EMOTIONS)
-    axes.set_xlabel("answered")
+    axes.set_xticks(range(len(EMOTIONS)), labels=ORDER, rotation=30)
+    axes.set_yticks(range(len(EMOTIONS)), labels=ORDER)
+    axes.set_xlabel("answered (% of the clips that show the emotion)")
     axes.set_ylabel("shown")
     return figure
 
@@ -95,9 +100,9 @@ def bars(last: dict[str, dict], title: str, order: Sequence[str] = ORDER) -> Fig
         heights, deviations = ([100 * (each[key] or 0) for each in spreads] for key in ("mean", "sd"))
         x = np.array(there) + (number - (len(last) - 1) / 2) * width
         axes.bar(x, heights, 0.9 * width, yerr=deviations, color=PALETTE[number], label=setting, error_kw={"lw": 0.8})
-    axes.axhline(100 / len(EMOTIONS), color=FAINT, linewidth=1.2, zorder=0)
+    axes.axhline(100 / len(EMOTIONS), color=MUTED, linewidth=1, linestyle="--", zorder=0, label="chance")
     axes.set_xticks(range(len(order)), labels=order)
     axes.set_ylim(0, 100)
     axes.set_ylabel("recall (%)")
-    figure.legend(loc="outside lower right", ncols=len(last))
+    figure.legend(loc="outside lower right", ncols=len(last) + 1)
     return figure

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from datasets.see import EMOTIONS, LIGHTINGS
+from experiments.studies.fitting import finite
 from snn.class_metrics import class_metrics
 
 Spread = dict[str, float | None]
@@ -22,8 +23,11 @@ def scores(logits: np.ndarray, emotion: np.ndarray, lighting: np.ndarray) -> dic
 
     Args:
         logits: [R, K, 7]. emotion, lighting: [K], places in `EMOTIONS` and `LIGHTINGS`.
+
+    Raises:
+        NeuvaError: if a logit is no finite number.
     """
-    answers = logits.argmax(-1)
+    answers = finite(logits, "logits of the test clips").argmax(-1)
     runs = [class_metrics(answer, emotion, len(EMOTIONS)) for answer in answers]
     right = answers == emotion
     return {

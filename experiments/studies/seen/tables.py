@@ -14,6 +14,10 @@ from snn.networks.seen import SAMPLINGS
 ORDER = ("happiness", "sadness", "angry", "disgust", "surprise", "fear", "neutral")
 """Of the emotions, as published."""
 BEST: dict[str, Literal["larger", "smaller"]] = {"WAR": "larger", "UAR": "larger"}
+TERMS = (
+    "Ex-Sy: a clip of x event frames, y left out after each; WAR: share of all clips told right; UAR: mean of the "
+    "emotions' recalls; normal to hdr: right under that light; GMAC: 1e9 multiply-accumulates a clip"
+)
 WHAT = {
     "A": "no last frame",
     "B": "second frame for the last",
@@ -53,7 +57,7 @@ def protocol(config: SeenConfig, results: Results) -> str:
     told = (
         f"{drawn}split {store['split']}, {store['shared']} of {store['volunteers']} volunteers both trained and tested "
         f"on, {counts['train']} sequences to train and {counts['test']} to test; {config.runs} random clips of each "
-        f"test sequence, scored run by run, in percent; last epoch, {config.training.epochs}"
+        f"test sequence, scored run by run, in percent; networks of the last epoch, {config.training.epochs}"
     )
     absent = f"; no test sequence shows {', '.join(store['absent'])}, so UAR is undefined" if store["absent"] else ""
     return told + absent
@@ -62,11 +66,11 @@ def protocol(config: SeenConfig, results: Results) -> str:
 def _recognition(config: SeenConfig, results: Results) -> list[Table]:
     done = [(setting, results[setting]) for setting in config.settings if setting in results]
     heads = ("setting", *ORDER, *LIGHTINGS, "WAR", "UAR")
-    note = protocol(config, results)
+    note = f"{TERMS}; {protocol(config, results)}"
     means, deviations = (
         tuple((setting, *_figures(result["last"], which)) for setting, result in done) for which in ("mean", "sd")
     )
-    sizes = tuple((*row, _giga(result["macs"])) for row, (_, result) in zip(means, done, strict=True))
+    sizes = tuple((*row, result["macs"] / 1e9) for row, (_, result) in zip(means, done, strict=True))
     return [
         Table("recognition", "Emotions from one eye", (*heads, "GMAC"), sizes, note, best=BEST),
         Table("spread", "Standard deviation between the runs", heads, deviations, note),
@@ -102,8 +106,8 @@ def _selected(config: SeenConfig, results: Results) -> list[Table]:
         if setting in results:
             last, best = results[setting]["last"], results[setting]["test_selected"]
             measured = (last["war"]["mean"], last["uar"]["mean"], best["war"], best["uar"])
-            rows.append((setting, *map(_percent, measured), best["epoch"] + 1))
-    first = min(config.selected_from, config.training.epochs - 1) + 1
+            rows.append((setting, *map(_percent, measured), best["epoch"]))
+    first = min(config.selected_from, config.training.epochs)
     heads = ("setting", "last WAR", "last UAR", "test-selected WAR", "test-selected UAR", "epoch")
     note = (
         f"test-selected: the epoch with the best (UAR + 2 WAR) / 3 on the test clips themselves, of those from {first} "
@@ -118,7 +122,7 @@ def _speed(results: Results) -> list[Table]:
     if found is None:
         return []
     rows = tuple(
-        (setting, round(1000 * seconds, 2), round(SAMPLINGS[setting].duration / seconds, 1))
+        (setting, 1000 * seconds, SAMPLINGS[setting].duration / seconds)
         for setting, seconds in found["seconds"].items()
     )
     note = f"{found['machine']}, one thread, one clip at a time, shortest of several runs; pictures already resized"
@@ -126,8 +130,4 @@ def _speed(results: Results) -> list[Table]:
 
 
 def _percent(share: float | None) -> float | None:
-    return None if share is None else round(100 * share, 1)
-
-
-def _giga(macs: int) -> float:
-    return float(f"{macs / 1e9:.3g}")
+    return None if share is None else 100 * share

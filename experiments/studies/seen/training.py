@@ -41,13 +41,14 @@ def train(
     optimizer = torch.optim.SGD(net.parameters(), recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
     schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, recipe.gamma)
     shuffled = partial(_batches, training, sampling, recipe.batch, rng)
-    last, best, losses, logits = recipe.epochs - 1, dict[str, Any](), list[float](), np.empty(0)
+    best, losses, logits = dict[str, Any](), list[float](), np.empty(0)
     what = job_name(setting, letter)
     for epoch, loss in enumerate(
-        epochs(net, recipe.epochs, shuffled, partial(_loss, net), optimizer, progress, what=what, schedule=schedule)
+        epochs(net, recipe.epochs, shuffled, partial(_loss, net), optimizer, progress, what=what, schedule=schedule),
+        start=1,
     ):
         losses.append(loss)
-        if epoch >= config.selected_from or epoch == last:
+        if epoch >= config.selected_from or epoch == recipe.epochs:
             logits = answers(net, testing, sampling, config)
             best = max(best, _told(epoch, logits, testing), key=lambda told: told.get("rank", -1.0))
     save_weights(folder / "weights.pt", net.state_dict())
