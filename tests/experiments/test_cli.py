@@ -1,4 +1,4 @@
-"""The command line as a user meets it: a second process, real files, and bad input of every kind."""
+"""The command line as a user meets it: real files, and bad input of every kind."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ from neuva import NeuvaError
 from snn import LayerSpec, NetworkSpec, Neuron, ValenceArousalNet
 from snn.networks import scale_to_rate
 from snn.training import AffectTraining
+from tests.command import neuva
 
 ROOT = Path(__file__).parents[2]
 REAL = Path(os.environ.get("NEUVA_REAL_DATA", ROOT / ".." / "shared" / "data"))
@@ -41,15 +42,11 @@ TARGETS = {
 }
 
 
-def neuva(*arguments: object, **environment: str) -> subprocess.CompletedProcess:
+def process(*arguments: object) -> subprocess.CompletedProcess:
+    """The command in a process of its own."""
     command = [sys.executable, "-c", "from experiments.cli import main; main()", *map(str, arguments)]
     return subprocess.run(
-        command,
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env={**os.environ, "COLUMNS": "200", **environment},
+        command, cwd=ROOT, capture_output=True, text=True, timeout=120, env={**os.environ, "COLUMNS": "200"}
     )
 
 
@@ -62,6 +59,12 @@ def refused(*arguments: object, **environment: str) -> str:
     assert lines[0].startswith("neuva: ")
     assert "Traceback" not in done.stderr
     return lines[0]
+
+
+@pytest.mark.parametrize("arguments", [("--version",), ("check", "missing.h5")])
+def test_a_process_of_its_own_says_the_same(arguments) -> None:
+    done, here = process(*arguments), neuva(*arguments)
+    assert (done.returncode, done.stdout, done.stderr) == (here.returncode, here.stdout, here.stderr)
 
 
 @pytest.fixture(scope="module")

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,16 +16,10 @@ from experiments.spike_clips import read_spike_clips
 from hardware.program import ChipProgram
 from neuva import NeuvaError
 from snn import LayerSpec, NetworkSpec, Neuron
+from tests.command import neuva
 
 ROOT = Path(__file__).parents[2]
 SAID = ("--dt-us", 1000, "--encoding", "binary", "--graph-step", 1e-3)
-
-
-def neuva(*arguments: object) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-c", "from experiments.cli import main; main()", *map(str, arguments)]
-    return subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=300, env={**os.environ, "COLUMNS": "200"}
-    )
 
 
 @pytest.fixture(scope="module")

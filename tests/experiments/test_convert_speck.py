@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import nir
@@ -20,16 +17,10 @@ from hardware.camera import Camera
 from hardware.energy.fanout import arrivals
 from hardware.program import ChipProgram
 from hardware.trace import Trace
+from tests.command import neuva
 
 ROOT = Path(__file__).parents[2]
 SAID = ("--dt-us", 10_000, "--encoding", "counts", "--low", -1, "--multi-spike", "--data")
-
-
-def neuva(*arguments: object) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-c", "from experiments.cli import main; main()", *map(str, arguments)]
-    return subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=300, env={**os.environ, "COLUMNS": "200"}
-    )
 
 
 @pytest.fixture(scope="module")

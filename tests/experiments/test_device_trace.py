@@ -17,6 +17,7 @@ from hardware.check import check
 from hardware.trace import Trace
 from snn import LayerSpec, NetworkSpec, Neuron, ValenceArousalNet
 from snn.networks import scale_to_rate
+from tests.command import neuva as command_line
 
 ROOT = Path(__file__).parents[2]
 MAIN = "from experiments.cli import main; main()"
@@ -38,14 +39,17 @@ atexit.register(look)
 """
 
 
-def neuva(*arguments: object, code: str = MAIN) -> subprocess.CompletedProcess:
+def neuva(*arguments: object, code: str = "") -> subprocess.CompletedProcess:
+    """The command; in a process of its own where that is to be prepared by `code`."""
+    if not code:
+        return command_line(*arguments)
     command = [sys.executable, "-c", code, *map(str, arguments)]
     return subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, timeout=200, env=os.environ | {"COLUMNS": "200"}
     )
 
 
-def refused(*arguments: object, code: str = MAIN) -> str:
+def refused(*arguments: object, code: str = "") -> str:
     done = neuva(*arguments, code=code)
     assert done.returncode == 2, done.stderr + done.stdout
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr
