@@ -7,6 +7,7 @@ imports nothing of theirs.
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib
 import os
 import tempfile
@@ -44,6 +45,12 @@ def require(module: str, cure: str) -> ModuleType:
         raise NeuvaError(f"{module} is needed here but cannot be imported ({error}): {cure}") from error
 
 
+def unwritable(path: Path, error: OSError) -> NeuvaError:
+    """The error to raise where the system does not let `path` be written."""
+    cure = "free space, or choose another place" if error.errno == errno.ENOSPC else "choose another place"
+    return NeuvaError(f"{path}: cannot be written ({error.strerror or error}): {cure}")
+
+
 def make_folder(path: Path) -> None:
     """Make a folder and those it lies in, if they are not there.
 
@@ -72,7 +79,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     try:
         handle, name = tempfile.mkstemp(prefix=f".{final.name}.", suffix=final.suffix or ".tmp", dir=final.parent)
     except OSError as error:
-        raise NeuvaError(f"{final}: cannot be written ({error.strerror}): choose another place") from error
+        raise unwritable(final, error) from error
     os.close(handle)
     temporary = Path(name)
     try:

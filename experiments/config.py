@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
+from experiments.keys import unknown_key
 from neuva import NeuvaError
 from snn.baselines import ConvGruSpec
 from snn.networks import NetworkSpec
 from snn.training import Recipe, require_rhythm
 
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
 KINDS = ("spiking", "conv_gru")
+UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
+"""What pydantic calls a key that a model, or a dataclass, does not have."""
 Read = TypeVar("Read", bound=BaseModel)
 
 
@@ -110,7 +116,7 @@ def read_config(path: str | Path, model: type[Read]) -> Read:
     """Read a configuration of any model.
 
     Raises:
-        NeuvaError: if the file is missing, is no YAML, or a key is unknown or its value bad (with the key's path).
+        NeuvaError: if the file is missing, empty or no YAML, or a key, told by its path, is unknown or its value bad.
     """
     path = Path(path)
     if not path.exists():
@@ -121,13 +127,21 @@ def read_config(path: str | Path, model: type[Read]) -> Read:
         raise NeuvaError(f"{path}: cannot be read ({error.strerror}): name a .yaml file") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise NeuvaError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
+    if not isinstance(values, dict):
+        what = "is empty" if values is None else "holds no keys with values"
+        raise NeuvaError(f"{path}: {what}: see experiments/configs for examples")
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        problems = "; ".join(f"{_path(e['loc'])}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors())
+        problems = "; ".join(_problem(model, each) for each in error.errors())
         raise NeuvaError(f"{path}: {problems}") from error
 
 
-def _path(place: tuple[int | str, ...]) -> str:
-    """Where in the file, without the kind of network that the checker puts in between."""
-    return ".".join(str(part) for part in place if part not in KINDS) or "file"
+def _problem(model: type[BaseModel], error: ErrorDetails) -> str:
+    """The key's path, without the kind of network that the checker puts in between, and what is wrong with it."""
+    where = ".".join(str(part) for part in error["loc"] if part not in KINDS)
+    if error["type"] in UNKNOWN:
+        what = unknown_key(model, error["loc"])
+    else:
+        what = "is missing" if error["type"] == "missing" else error["msg"].removeprefix("Value error, ")
+    return f"{where}: {what}" if where else what

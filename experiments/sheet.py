@@ -1,4 +1,4 @@
-"""Pictures of events: a store's clips, or one recording at several moments."""
+"""Pictures of a store's clips, their events or their faces, and of one recording at several moments."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
+from datasets.aff_wild2 import frames_of
 from datasets.events import Events
 from datasets.pictures import LIGHT, OFF, ON, event_picture
 from datasets.sample import Sample
 from datasets.store import EventStore
-from experiments.plots import events_grid, faces_and_events, save_png
+from experiments.plots import events_grid, faces_and_events, faces_grid, save_png
 from neuva import NeuvaError
 
 WINDOW_US = 40_000
@@ -35,10 +36,8 @@ def clip_moments(store: EventStore, clips: int) -> tuple[np.ndarray | None, np.n
     Raises:
         NeuvaError: if the store holds no clips.
     """
-    if not len(store):
-        raise NeuvaError(f"{store.path}: holds no clips: there is nothing to show")
     frames, pictures, captions = [], [], []
-    for index in np.unique(np.linspace(0, len(store) - 1, min(clips, len(store))).astype(int)).tolist():
+    for index in _spread(store, clips):
         sample = store.sample(index)
         row = _furthest(sample)
         time = (sample.events.t0 + sample.events.t1) // 2 if row is None else int(sample.label_times[row])
@@ -53,10 +52,48 @@ def clip_moments(store: EventStore, clips: int) -> tuple[np.ndarray | None, np.n
     return np.stack(shown) if len(shown) == len(frames) else None, np.stack(pictures), captions
 
 
-def store_sheet(path: Path, out: Path, clips: int = 8) -> None:
-    """Write frames, where they are kept, and events of a store's clips as a picture."""
+def face_moments(store: EventStore, clips: int) -> tuple[np.ndarray, list[str]]:
+    """The faces of `clips` clips, each at `MOMENTS` of its labels from first to last: [K, H, W(, 3)], and captions.
+
+    Raises:
+        NeuvaError: if the store holds no clips, or one of them no faces.
+    """
+    faces, captions = [], []
+    for index in _spread(store, clips):
+        times, labels, mask = store.labels(index)
+        rows = np.linspace(0, len(times) - 1, MOMENTS).astype(int)
+        faces.append(_faces(store, index, rows))
+        for row in rows.tolist():
+            affect = _affect(*labels[row]) if mask[row] else "\n"
+            captions.append(f"{store.names[index]}, {(times[row] - times[0]) / 1e6:.1f} s\n{affect}")
+    return np.concatenate(faces), captions
+
+
+def store_sheet(path: Path, out: Path) -> None:
+    """Write what a store's clips show as a picture: frames, where they are kept, and events; without events, faces."""
     store = EventStore(path)
-    save_png(faces_and_events(*clip_moments(store, clips), title=f"{path.name}: {store.dataset}"), out)
+    title = f"{path.name}: {store.dataset}"
+    if len(store) and not any(store.event_counts) and "event_frames" not in store.array_kinds(0):
+        save_png(faces_grid(*face_moments(store, 4), title, columns=MOMENTS), out)
+    else:
+        save_png(faces_and_events(*clip_moments(store, 8), title=title), out)
+
+
+def _spread(store: EventStore, clips: int) -> list[int]:
+    """At most that many clips from the store's first to its last."""
+    if not len(store):
+        raise NeuvaError(f"{store.path}: holds no clips: there is nothing to show")
+    return np.unique(np.linspace(0, len(store) - 1, min(clips, len(store))).astype(int)).tolist()
+
+
+def _faces(store: EventStore, index: int, rows: np.ndarray) -> np.ndarray:
+    """The faces kept with labels number `rows` of a clip, as JPEG or as they are."""
+    kinds = store.array_kinds(index)
+    if "jpeg" in kinds and len(rows):
+        return frames_of(store, index, rows)
+    if "frames" in kinds and len(rows):
+        return store.arrays(index, "frames")[rows]
+    raise NeuvaError(f"{store.path}: clip {store.names[index]} has neither events nor faces: there is nothing to show")
 
 
 def _furthest(sample: Sample) -> int | None:

@@ -62,7 +62,7 @@ def affect_metrics(prediction: np.ndarray, target: np.ndarray, mask: np.ndarray 
     if bad:
         raise NeuvaError(
             f"{bad} of {len(prediction)} estimates are no finite numbers: the network's weights are spoilt; "
-            "train it with a smaller recipe.learning_rate"
+            "train it with a smaller learning rate"
         )
     p, t = torch.as_tensor(prediction, dtype=torch.float64), torch.as_tensor(target, dtype=torch.float64)
     ccc = [_ccc(p[:, k], t[:, k]) for k in (0, 1)]

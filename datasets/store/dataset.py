@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,7 @@ class EventStore:
         self.path, self.split = Path(path), split
         self.transform, self.target_transform = transform, target_transform
         self._opened: tuple[int, h5py.File] | None = None
-        with _open_store(self.path) as file:
+        with _open_store(self.path) as file, _damage_named(self.path, "its index"):
             self.dataset = str(file.attrs["dataset"])
             self.sensor_size = sensor_size(file)
             self.provenance: dict[str, Any] = json.loads(file["provenance"].asstr()[()])
@@ -66,7 +66,8 @@ class EventStore:
     @property
     def event_bytes(self) -> int:
         """Bytes that the events of the whole file take in it."""
-        return sum(column.id.get_storage_size() for column in self._file["events"].values())
+        with _damage_named(self.path, "the file"):
+            return sum(column.id.get_storage_size() for column in self._file["events"].values())
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -98,28 +99,30 @@ class EventStore:
 
     def meta(self, index: int) -> dict[str, Any]:
         """What else is known of clip `index`, without reading its events."""
-        return read_meta(self._file, self._rows[index])
+        with self._clip_named(index):
+            return read_meta(self._file, self._rows[index])
 
     def arrays(self, index: int, key: str) -> np.ndarray:
         """An extra array of clip `index` (frames, action units, boxes).
 
         Raises:
-            NeuvaError: if the clip has no such array.
+            NeuvaError: if the clip has no such array, or it is damaged.
         """
-        group = self._file.get(arrays_of(self._rows[index]), {})
-        if key not in group:
-            there = ", ".join(group) or "none"
-            raise NeuvaError(f'{self.path}: clip {self.names[index]} has no array "{key}": there are {there}')
-        return group[key][()]
+        with self._clip_named(index, f", array {key}"):
+            group = self._file.get(arrays_of(self._rows[index]), {})
+            if key not in group:
+                there = ", ".join(group) or "none"
+                raise NeuvaError(f'{self.path}: clip {self.names[index]} has no array "{key}": there are {there}')
+            return group[key][()]
 
-    @contextmanager
-    def _clip_named(self, index: int) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise NeuvaError(
-                f"{self.path}: clip {self.names[index]} is damaged ({error}): make the store again"
-            ) from error
+    def array_kinds(self, index: int) -> dict[str, tuple[tuple[int, ...], str]]:
+        """Shape and number type of each extra array of clip `index`, without reading it."""
+        with self._clip_named(index):
+            group = self._file.get(arrays_of(self._rows[index]), {})
+            return {key: (array.shape, str(array.dtype)) for key, array in group.items()}
+
+    def _clip_named(self, index: int, part: str = "") -> AbstractContextManager[None]:
+        return _damage_named(self.path, f"clip {self.names[index]}{part}")
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_opened": None}
@@ -143,13 +146,34 @@ def may_be_store(path: Path) -> bool:
             return file.read(len(SIGNATURE)) == SIGNATURE
 
 
+@contextmanager
+def _damage_named(path: Path, what: str) -> Iterator[None]:
+    """Turn what HDF5, or the JSON in it, raises where bytes have changed into an error that names the place."""
+    try:
+        yield
+    except NeuvaError:
+        raise
+    except (OSError, RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise NeuvaError(f"{path}: {what} is damaged: make the store again") from error
+
+
+def _why_not_opened(error: OSError) -> str:
+    if isinstance(error, IsADirectoryError):
+        return "is a folder: name the .h5 file in it"
+    if isinstance(error, FileNotFoundError):
+        return "no such file: make it with `neuva data make`, or name another"
+    if error.errno:
+        return f"cannot be read ({os.strerror(error.errno)}): name another"
+    return "no HDF5 file, or truncated: make the store again, or name another"
+
+
 def _open_store(path: Path) -> h5py.File:
     try:
         file = h5py.File(path, locking="best-effort")
     except OSError as error:
-        why = "no such file" if isinstance(error, FileNotFoundError) else f"no HDF5 file, or truncated ({error})"
-        raise NeuvaError(f"{path}: {why}: make the store again, or name another") from error
-    found, schema = file.attrs.get("format"), file.attrs.get("schema")
+        raise NeuvaError(f"{path}: {_why_not_opened(error)}") from error
+    with _damage_named(path, "the file"):
+        found, schema = file.attrs.get("format"), file.attrs.get("schema")
     if found == FORMAT and schema == SCHEMA:
         return file
     file.close()

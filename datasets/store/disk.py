@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from neuva import NeuvaError
+from neuva import NeuvaError, unwritable
 
 
 class SwallowingFile(io.FileIO):
@@ -48,12 +48,9 @@ class SwallowingFile(io.FileIO):
 
 
 @contextmanager
-def disk_errors(path: Path) -> Iterator[None]:
-    """Turn what a disk that is full, read-only or broken raises into a NeuvaError that names the file."""
+def disk_errors(path: Path, comfort: str = "") -> Iterator[None]:
+    """Turn what a disk that is full, read-only or broken raises into a NeuvaError that names the file, and comforts."""
     try:
         yield
     except OSError as error:
-        raise NeuvaError(
-            f"{path}: cannot be written ({error.strerror or error}): free space, or choose another place; "
-            "finished clips are kept"
-        ) from error
+        raise NeuvaError(f"{unwritable(path, error)}{comfort}") from error

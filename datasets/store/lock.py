@@ -23,7 +23,7 @@ def only_writer(path: Path) -> Iterator[None]:
     """
     make_folder(path.parent)
     lock = path.with_name(f".{path.name}.lock")
-    with disk_errors(lock):
+    with disk_errors(path):
         held = _locked(path, lock)
     try:
         yield

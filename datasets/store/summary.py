@@ -34,7 +34,8 @@ class StoreSummary:
     """A whole store.
 
     size: bytes of the file. bytes_per_event: those of its events over their number, None without any.
-    shared_subjects: people in more than one split; None where clips do not tell.
+    shared_subjects: people in more than one split; None where clips do not tell. arrays: shape and number type of
+    what the first clip holds besides events and labels.
     """
 
     dataset: str
@@ -46,6 +47,7 @@ class StoreSummary:
     splits: dict[str, SplitSummary]
     shared_subjects: list[str] | None
     provenance: dict[str, Any]
+    arrays: dict[str, tuple[tuple[int, ...], str]]
 
     @property
     def notes(self) -> list[str]:
@@ -74,6 +76,7 @@ def summarize(store: EventStore) -> StoreSummary:
         splits,
         _shared([split.subjects for split in splits.values()]),
         store.provenance,
+        store.array_kinds(0) if len(store) else {},
     )
 
 

@@ -19,10 +19,12 @@ from datasets.store.dataset import may_be_store
 from datasets.store.disk import disk_errors
 from datasets.store.layout import Header
 from datasets.store.lock import only_writer
-from datasets.store.writing import StoredClip, StoreFile, fill_store, write_store
+from datasets.store.writing import StoredClip, StoreFile, fill_store
 from neuva import NeuvaError, atomic_path
 
 log = logging.getLogger(__name__)
+
+KEPT = "; finished clips are kept"
 
 
 class StoreWriter:
@@ -100,7 +102,8 @@ class StoreWriter:
             raise NeuvaError(f"{self.path}: clip {name} has events both in its sample and in pieces: give one of them")
         clip = StoredClip(name, split, sample, arrays or {}, events)
         part = self._next_part(name, split)
-        write_store(part, self.header, [clip])
+        with disk_errors(self.path, KEPT):
+            fill_store(part, self.header, lambda store: store.add(clip))
         self._parts[name] = part
 
     def add_packed(self, name: str, split: str, packed: bytes) -> None:
@@ -110,7 +113,7 @@ class StoreWriter:
             NeuvaError: if the name is taken or unknown or the disk cannot take it.
         """
         part = self._next_part(name, split)
-        with disk_errors(part), atomic_path(part) as temporary:
+        with disk_errors(self.path, KEPT), atomic_path(part) as temporary:
             temporary.write_bytes(packed)
         self._parts[name] = part
 
@@ -130,7 +133,7 @@ class StoreWriter:
             log.warning("%s was begun with other settings or inputs: starting afresh", self.path)
             shutil.rmtree(self.folder)
         if not self._mark.exists():
-            with disk_errors(self._mark), atomic_path(self._mark) as temporary:
+            with disk_errors(self.path), atomic_path(self._mark) as temporary:
                 temporary.write_text(header)
         self._parts = self._parts_left()
         if self._parts:
@@ -141,7 +144,8 @@ class StoreWriter:
         if missing:
             raise NeuvaError(f"{self.path}: {len(missing)} clips have not been added, the first {missing[0]}: add them")
         whole = self.folder / "whole.h5"
-        fill_store(whole, self.header, self._join)
+        with disk_errors(self.path, KEPT):
+            fill_store(whole, self.header, self._join)
         whole.replace(self.path)
         self._mark.unlink()  # first: a folder without it is never taken up again
         shutil.rmtree(self.folder)
@@ -155,7 +159,17 @@ class StoreWriter:
                         f"{self.path}: {self._parts[name].name} holds clip {found}, not {name}: two runs made this "
                         "store at once; run one of them again"
                     )
-                store.copy(part)
+                self._copy(store, part)
+
+    def _copy(self, store: StoreFile, part: h5py.File) -> None:
+        try:
+            store.copy(part)
+        except OSError as error:
+            if error.errno:  # the system's: the store cannot be written
+                raise
+            raise NeuvaError(
+                f"{self.path}: its finished clip {part.filename} is damaged: remove that file and run again"
+            ) from error
 
     def _next_part(self, name: str, split: str) -> Path:
         if name in self._parts:

@@ -166,12 +166,13 @@ def write_store(path: Path, header: Header, clips: Iterable[StoredClip]) -> None
         for clip in clips:
             store.add(clip)
 
-    fill_store(path, header, add_all)
+    with disk_errors(path):
+        fill_store(path, header, add_all)
 
 
 def fill_store(path: Path, header: Header, fill: Callable[[StoreFile], None]) -> None:
-    """Write a store that `fill` puts clips into; otherwise as `write_store`."""
-    with disk_errors(path), atomic_path(path) as temporary, SwallowingFile(temporary) as disk:
+    """Write a store that `fill` puts clips into; what the disk raises is left to the caller to name."""
+    with atomic_path(path) as temporary, SwallowingFile(temporary) as disk:
         _write(disk, header, fill, disk.check)
         disk.check()
 

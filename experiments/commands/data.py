@@ -23,6 +23,9 @@ app = typer.Typer(help="Make a data set's store, and look at one.", no_args_is_h
 LONGEST = 100
 """Characters of a value of the provenance that are shown; all of it is in --json."""
 
+ELSEWHERE = ("notes", "left_out")
+"""What of the provenance is told in words of its own."""
+
 
 @app.command()
 def make(
@@ -123,10 +126,12 @@ def info(
     console.print(f"{store}: {found.dataset}, {found.sensor_size[0]}x{found.sensor_size[1]}, {_headline(found)}")
     console.print(_split_table(found))
     console.print(_sharing(found))
+    if not found.events:
+        for name, (shape, kind) in found.arrays.items():
+            console.print(f"  array {name} of the first clip: {'x'.join(map(str, shape))} {kind}", markup=False)
     for key, value in found.provenance.items():
-        if key != "notes":
-            text = str(value)
-            console.print(f"  {key}: {text if len(text) <= LONGEST else text[:LONGEST] + ' ...'}", markup=False)
+        if key not in ELSEWHERE and (text := _words(value)):
+            console.print(f"  {key}: {_cut(text)}", markup=False)
     _print_notes(found)
 
 
@@ -136,6 +141,8 @@ def show(
     out: Annotated[Path, typer.Option("--out", "-o", help="Picture to write.")] = Path("sheet.png"),
 ) -> None:
     """A contact sheet: the embedded faces' identities and expressions, or a store's clips with their events.
+
+    Of a store without events (aff-wild2, synthetic-videos) it shows the faces of some clips at several moments.
 
     Example: `neuva data show -o faces.png`
     """
@@ -159,6 +166,30 @@ def _size(text: str | None, option: str) -> tuple[int, int] | None:
 def _headline(found: StoreSummary) -> str:
     each = "" if found.bytes_per_event is None else f" ({found.bytes_per_event:.2f} bytes each)"
     return f"{counted(found.clips, 'clip')}, {counted(found.events, 'event')}{each}, {found.size / 1e6:.1f} MB in all"
+
+
+def _words(value: Any) -> str:
+    """A value of the provenance as a person writes it; nothing where it is empty."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_member(each)}" for key, each in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(_member, value))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "" if value is None else str(value)
+
+
+def _member(value: Any) -> str:
+    inner = _words(value) or "none"
+    return f"({inner})" if isinstance(value, dict | list) else inner
+
+
+def _cut(text: str) -> str:
+    """What is too long, up to a comma."""
+    if len(text) <= LONGEST:
+        return text
+    kept, comma, _ = text[:LONGEST].rpartition(", ")
+    return f"{kept}{comma}..." if comma else f"{text[:LONGEST]} ..."
 
 
 def _print_notes(found: StoreSummary) -> None:

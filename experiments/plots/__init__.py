@@ -3,7 +3,7 @@
 from experiments.plots.affect import circumplex, estimate_over_time, traces
 from experiments.plots.asynchrony import clocked_beside_events, one_spike_an_event
 from experiments.plots.chips import energy_bars, layer_rates, spike_raster
-from experiments.plots.images import events_grid, faces_and_events
+from experiments.plots.images import events_grid, faces_and_events, faces_grid
 from experiments.plots.outputs import outputs_over_time
 from experiments.plots.stress import load_and_latency
 from experiments.plots.style import png, save_png
@@ -15,6 +15,7 @@ __all__ = [
     "estimate_over_time",
     "events_grid",
     "faces_and_events",
+    "faces_grid",
     "layer_rates",
     "load_and_latency",
     "one_spike_an_event",

@@ -40,16 +40,24 @@ def faces_and_events(
 @rc_context(STYLE)
 def events_grid(images: np.ndarray, captions: Sequence[str], title: str = "", columns: int = 6) -> Figure:
     """A grid of pictures of events, row by row. images: uint8 [K, H, W, 3]; captions: K lines."""
+    figure = faces_grid(images, captions, title, columns)
+    figure.legend(handles=polarities(), loc="outside lower right", ncols=2)
+    return figure
+
+
+@rc_context(STYLE)
+def faces_grid(images: np.ndarray, captions: Sequence[str], title: str = "", columns: int = 6) -> Figure:
+    """A grid of pictures, row by row. images: uint8 [K, H, W] or [K, H, W, 3]; captions: K of one or more lines."""
     _same_length(images, captions)
     rows, columns = -(-len(images) // columns), min(columns, len(images))
     side = WIDTH / columns * 0.96
-    figure = new_figure(rows * (side * images.shape[1] / images.shape[2] + 0.24) + 0.6, title)
+    lines = 1 + max(caption.count("\n") for caption in captions)
+    figure = new_figure(rows * (side * images.shape[1] / images.shape[2] + 0.09 + 0.15 * lines) + 0.6, title)
     axes = figure.subplots(rows, columns, squeeze=False)
     for cell in axes.flat:
         bare(cell)
     for cell, image, caption in zip(axes.flat, images, captions, strict=False):
         _picture(cell, image, caption)
-    figure.legend(handles=polarities(), loc="outside lower right", ncols=2)
     return figure
 
 

@@ -294,7 +294,7 @@ def test_a_full_disk_keeps_the_earlier_clips_and_a_later_run_goes_on(path, tmp_p
     ran = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False)
     assert ran.returncode == 1  # HDF5 left to itself ends the process by a segmentation fault
     assert len(ran.stderr.splitlines()) == 1
-    assert "cannot be written (File too large): free space" in ran.stderr
+    assert "trial.h5: cannot be written (File too large): choose another place; finished clips are kept" in ran.stderr
     assert not target.exists()
     assert len(list((tmp_path / ".trial.h5.partial").glob("clip-*.h5"))) == kept
     with caplog.at_level(logging.INFO):
@@ -376,6 +376,64 @@ def test_a_file_system_without_locks_does_not_stop_a_run(path, tmp_path, monkeyp
     assert make_store(tmp_path / "trial.h5").read_bytes() == path.read_bytes()
 
 
+@pytest.mark.parametrize(
+    ("why", "cure"),
+    [(errno.EACCES, "choose another place"), (errno.ENOSPC, "free space, or choose another place")],
+)
+def test_a_place_that_cannot_be_written_is_named_as_asked(tmp_path, monkeypatch, why, cure):
+    def refuse(*_):
+        raise OSError(why, "refused")
+
+    monkeypatch.setattr(lock.os, "open", refuse)
+    with pytest.raises(NeuvaError) as caught:
+        lock.only_writer(tmp_path / "y").__enter__()
+    assert str(caught.value) == f"{tmp_path / 'y'}: cannot be written (refused): {cure}"
+
+
+def damage(path: Path, array: str) -> None:
+    """Change the middle of an array's first chunk; of an array of texts, where the third one is said to lie."""
+    with h5py.File(path) as file:
+        place = file[array].id
+        if file[array].chunks:
+            chunk = place.get_chunk_info(0)
+            start, size = chunk.byte_offset + chunk.size // 4, min(200, chunk.size // 2)
+        else:  # a text's length and number take 4 bytes each, the address between them 8
+            start, size = place.get_offset() + 2 * 16 + 4, 4
+    content = bytearray(path.read_bytes())
+    middle = slice(start, start + size)
+    content[middle] = bytes(byte ^ 0x5A for byte in content[middle])
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("array", "read", "what"),
+    [
+        ("arrays/000001/frames", lambda store: store.arrays(1, "frames"), "clip clip 1, array frames"),
+        ("labels/va", lambda store: store.labels(0), "clip clip 0"),
+        ("events/x", lambda store: store.sample(2), "clip clip 2"),
+        ("events/dt", lambda store: list(store.pieces(0)), "clip clip 0"),
+        ("clips/meta", lambda store: store.meta(2), "clip clip 2"),
+        ("clips/name", lambda store: store.names, "its index"),
+    ],
+)
+def test_damage_is_named_by_its_place(path, tmp_path, array, read, what):
+    target = tmp_path / "x.h5"
+    shutil.copy(path, target)
+    damage(target, array)
+    with pytest.raises(NeuvaError) as caught:
+        read(EventStore(target))
+    assert str(caught.value) == f"{target}: {what} is damaged: make the store again"
+
+
+def test_a_finished_clip_that_was_damaged_is_named(tmp_path):
+    store = StoreWriter(tmp_path / "a.h5", dataset="trial", sensor_size=SIZE, provenance={}).__enter__()
+    store.add("a", "test", make_sample(0))
+    part = tmp_path / ".a.h5.partial" / "clip-000000.h5"
+    damage(part, "events/x")
+    with pytest.raises(NeuvaError, match=f"its finished clip {part} is damaged: remove that file"):
+        store.__exit__(None, None, None)
+
+
 def test_parts_that_two_runs_mixed_up_are_no_store(path, tmp_path):
     target = tmp_path / "trial.h5"
     folder = tmp_path / ".trial.h5.partial"
@@ -414,8 +472,10 @@ def test_users_mistakes_are_one_clear_line(path, tmp_path):
     from datasets.files import read_events
 
     target = tmp_path / "x.h5"
-    with pytest.raises(NeuvaError, match=r"x\.h5: no such file"):
+    with pytest.raises(NeuvaError, match=r"x\.h5: no such file: make it with `neuva data make`, or name another$"):
         EventStore(target)
+    with pytest.raises(NeuvaError, match=f"^{tmp_path}: is a folder: name the .h5 file in it$"):
+        EventStore(tmp_path)
     target.write_bytes(b"no HDF5")
     with pytest.raises(NeuvaError, match="no HDF5 file, or truncated"):
         EventStore(target)
@@ -435,6 +495,7 @@ def test_users_mistakes_are_one_clear_line(path, tmp_path):
         EventStore(path, "dev")
     with pytest.raises(NeuvaError, match='clip 1 has no array "boxes": there are aus, frames'):
         EventStore(path).arrays(1, "boxes")
+    assert EventStore(path).array_kinds(1) == {"aus": ((4, 17), "float32"), "frames": ((4, 6, 8), "uint8")}
     with pytest.raises(NeuvaError, match="holds 6 clips; needed: one"):
         read_events(path)
     with pytest.raises(IndexError):

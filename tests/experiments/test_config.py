@@ -23,10 +23,17 @@ def test_shipped_configurations_are_valid(path: Path) -> None:
 @pytest.mark.parametrize(
     ("where", "value", "message"),
     [
-        (("recipe", "stepps"), 3, "recipe.stepps: Unexpected keyword argument"),
+        (("recipe", "stepps"), 3, r"bad\.yaml: recipe\.stepps: unknown key: did you mean steps\?$"),
         (("recipe", "steps"), "many", "recipe.steps"),
-        (("network", "layers", 0, "kernell"), [3, 3], r"network\.layers\.0\.kernell"),
+        (
+            ("network", "layers", 0, "kernell"),
+            [3, 3],
+            r"network\.layers\.0\.kernell: unknown .* mean kernel\?$",
+        ),
         (("data", "batch"), 0, "data.batch"),
+        (("sed",), 1, r"bad\.yaml: sed: unknown key: did you mean seed\?$"),
+        (("data", "augment"), {"zoom": 2}, r"data\.augment\.zoom: unknown key: there are flip, shift, .*, polarity$"),
+        (("data", "store"), None, r"bad\.yaml: data\.store: Input is not a valid path"),
         (("network", "layers", 0, "neuron", "alpha"), 2.0, r"bad\.yaml: network\.layers\.0\.neuron: decays alpha 2\.0"),
         (("network", "every"), 0, r"bad\.yaml: network: .*every = 0"),
         (("network", "dt_us"), 0, r"bad\.yaml: network: dt_us = 0"),
@@ -36,7 +43,7 @@ def test_shipped_configurations_are_valid(path: Path) -> None:
         (
             ("recipe", "checkpoint_steps"),
             3,
-            r"bad\.yaml: .*checkpoint_steps = 3 must be a multiple of network\.every = 2",
+            r"bad\.yaml: recipe\.checkpoint_steps = 3 must be a multiple of network\.every = 2",
         ),
     ],
 )
@@ -59,6 +66,17 @@ def test_what_is_no_configuration_is_one_clear_line(content: str, tmp_path) -> N
     with pytest.raises(NeuvaError, match=r"bad\.yaml") as caught:
         load_config(path)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [("", "is empty"), ("# seed: 1", "is empty"), ("- seed", "holds no keys with values"), ("{}", "data: is missing")],
+)
+def test_a_file_that_says_nothing_is_told_so(content: str, what: str, tmp_path) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(content)
+    with pytest.raises(NeuvaError, match=rf"bad\.yaml: {what}"):
+        load_config(path)
 
 
 def test_augmentation_chip_and_start_are_read(tmp_path) -> None:
@@ -87,6 +105,9 @@ def test_the_yardstick_is_a_network_too_but_no_chip_runs_it(tmp_path) -> None:
     path.write_text(yaml.safe_dump({**values, "chip_aware": {"target": "loihi2"}}))
     with pytest.raises(NeuvaError, match="a network for no chip"):
         load_config(path)
+    path.write_text(yaml.safe_dump({**values, "network": {**network, "foo": 3}}))
+    with pytest.raises(NeuvaError, match=r"network\.foo: unknown key: there are kind, convolutions, [^;]*every$"):
+        load_config(path)
     path.write_text(yaml.safe_dump({**values, "network": {**network, "hiden": 3}}))
-    with pytest.raises(NeuvaError, match=r"network\.hiden"):
+    with pytest.raises(NeuvaError, match=r"network\.hiden: unknown key: did you mean hidden\?$"):
         load_config(path)

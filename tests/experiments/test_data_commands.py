@@ -72,6 +72,7 @@ def test_a_folder_of_recordings_becomes_a_store(store: Path) -> None:
 def test_info_says_what_is_in_a_store(store: Path) -> None:
     said = neuva("data", "info", store)
     assert f"{store}: folder, 32x24, 3 clips, 9,000 events (" in said
+    assert "array " not in said
     assert "people: 1 are in more than one split, the first ann" in said
     found = json.loads(neuva("data", "info", store, "--json"))
     assert found["shared_subjects"] == ["ann"]
@@ -89,11 +90,33 @@ def test_info_of_clips_without_people_labels_or_events(tmp_path: Path) -> None:
     with StoreWriter(tmp_path / "a.h5", dataset="bare", sensor_size=SIZE, provenance={"long": "x" * 300}) as writer:
         writer.add("a", "train", Sample(Events.empty(SIZE), *nothing))
     said = neuva("data", "info", tmp_path / "a.h5")
-    assert "1 clips, 0 events, " in said
+    assert "1 clip, 0 events, " in said
     assert "people: not told" in said
     assert max(map(len, said.splitlines())) < 200
     found = json.loads(neuva("data", "info", tmp_path / "a.h5", "--json"))
     assert found["bytes_per_event"] is found["shared_subjects"] is found["splits"]["train"]["valence"] is None
+
+
+def test_info_is_plain_text(tmp_path: Path) -> None:
+    nothing = np.zeros(2, np.int64), np.zeros((2, 2), np.float32), np.zeros(2, bool)
+    provenance = {
+        "synthetic": True,
+        "left_out": {},
+        "who": None,
+        "seconds": [1.5, 2],
+        "model": {f"constant_{number}": [number, False] for number in range(20)},
+    }
+    with StoreWriter(tmp_path / "a.h5", dataset="bare", sensor_size=SIZE, provenance=provenance) as writer:
+        writer.add("a", "train", Sample(Events.empty(SIZE), *nothing), {"jpeg": np.zeros((7, 3), np.uint8)})
+    said = neuva("data", "info", tmp_path / "a.h5")
+    assert "  array jpeg of the first clip: 7x3 uint8\n" in said
+    assert "  synthetic: yes\n" in said
+    assert "  seconds: 1.5, 2\n" in said
+    assert "  model: constant_0 (0, no), constant_1 (1, no), " in said
+    assert "constant_11 (11, no), ...\n" in said
+    assert "left" not in said
+    assert "who" not in said
+    assert json.loads(neuva("data", "info", tmp_path / "a.h5", "--json"))["arrays"] == {"jpeg": [[7, 3], "uint8"]}
 
 
 def test_synthetic_faces_share_no_one(tmp_path: Path, monkeypatch) -> None:

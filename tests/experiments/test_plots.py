@@ -32,6 +32,7 @@ def _pictures() -> dict[str, Figure]:
         "faces_and_events": plots.faces_and_events(FRAMES, EVENTS, list("abcd")),
         "events_alone": plots.faces_and_events(None, EVENTS, list("abcd"), "Events"),
         "events_grid": plots.events_grid(EVENTS, list("abcd"), "Four", columns=3),
+        "faces_grid": plots.faces_grid(FRAMES, list("abcd"), "Faces", columns=2),
         "traces": plots.traces(TIMES, TRUTH, {"float reference": TRUTH * 0.9, "Loihi 2": TRUTH[:50]}, "Clip"),
         "circumplex": plots.circumplex(TRUTH, TRUTH * 0.8, "Loihi 2"),
         "estimate_over_time": plots.estimate_over_time(TIMES, TRUTH, "Recording", [(1.0, EVENTS[0]), (2.0, FRAMES[1])]),
@@ -70,6 +71,11 @@ def test_nobodys_settings_are_touched():
 
 def test_faces_are_called_synthetic():
     assert "synthetic faces" in _texts(plots.faces_and_events(FRAMES, EVENTS, list("abcd"))).lower()
+
+
+def test_only_events_have_a_legend_of_events():
+    assert plots.events_grid(EVENTS, list("abcd")).legends
+    assert not plots.faces_grid(FRAMES, list("abcd")).legends
 
 
 def test_faces_and_events_must_pair_up():

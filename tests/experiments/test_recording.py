@@ -8,15 +8,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from datasets.aff_wild2.frames import SIDE, pack
 from datasets.crop import BoxTrack
 from datasets.events import Events
 from datasets.pictures import LIGHT, OFF, ON
 from datasets.sample import Sample
 from datasets.store import EventStore, StoreWriter
+from experiments import sheet
 from experiments.recording import NEAR_US, Input, Recording, clip_recording
 from experiments.running import save_run
-from experiments.sheet import clip_moments, store_sheet
+from experiments.sheet import clip_moments, face_moments, store_sheet
 from hardware.trace import Trace
 from neuva import NeuvaError
 
@@ -99,6 +102,30 @@ def test_event_frames_are_shown_where_there_are_no_events(tmp_path):
     assert pictures[0, 0, :3].tolist() != [list(OFF), list(ON), list(LIGHT)]
 
 
-def test_a_store_without_clips_has_nothing_to_show(tmp_path):
-    with pytest.raises(NeuvaError, match="holds no clips"):
-        clip_moments(store_of(tmp_path / "none.h5"), 8)
+def test_faces_are_shown_where_there_are_no_events(tmp_path, monkeypatch):
+    grey = (20 * np.arange(11, dtype=np.uint8))[:, None, None] * np.ones((SIDE, SIDE), np.uint8)
+    for row, face in enumerate(grey):
+        Image.fromarray(face).convert("RGB").save(tmp_path / f"{row:05d}.jpg")
+    jpeg, offsets = pack(sorted(tmp_path.glob("*.jpg")))
+    packed = {"jpeg": jpeg, "jpeg_offsets": offsets, "frame_index": np.arange(11, dtype=np.int32)}
+    filmed = replace(sample([[0.3, -0.2]] * 11, [True] * 10 + [False]), events=Events.empty(SIZE))
+    for name, arrays in (("jpeg.h5", packed), ("frames.h5", {"frames": grey})):
+        store = store_of(tmp_path / name, (filmed, arrays))
+        faces, captions = face_moments(store, 4)
+        assert faces.reshape(6, -1).mean(1) == pytest.approx([0, 40, 80, 120, 160, 200], abs=2)
+        assert captions[1] == "clip0, 0.2 s\nvalence +0.3\narousal -0.2"
+        assert captions[5].strip() == "clip0, 1.0 s"
+    figures = []
+    monkeypatch.setattr(sheet, "save_png", lambda figure, _: figures.append(figure))
+    store_sheet(tmp_path / "jpeg.h5", tmp_path / "sheet.png")
+    assert not figures[0].legends
+    assert len(figures[0].axes) == 6
+
+
+def test_a_store_without_clips_or_pictures_has_nothing_to_show(tmp_path):
+    for moments in (clip_moments, face_moments):
+        with pytest.raises(NeuvaError, match="holds no clips"):
+            moments(store_of(tmp_path / "none.h5"), 8)
+    store_of(tmp_path / "labels.h5", (replace(sample([[0, 0]]), events=Events.empty(SIZE)), {}))
+    with pytest.raises(NeuvaError, match="clip clip0 has neither events nor faces"):
+        store_sheet(tmp_path / "labels.h5", tmp_path / "sheet.png")

@@ -146,7 +146,7 @@ def test_estimates_that_are_no_numbers_have_no_metrics(bad: float) -> None:
     t = np.random.default_rng(0).uniform(-1, 1, (40, 2))
     spoilt = t.copy()
     spoilt[3, 1] = bad
-    with pytest.raises(NeuvaError, match="1 of 40 estimates are no finite numbers"):
+    with pytest.raises(NeuvaError, match=r"1 of 40 estimates are no finite numbers.*with a smaller learning rate$"):
         affect_metrics(spoilt, t)
     assert affect_metrics(spoilt, t, np.arange(40) != 3).ccc == pytest.approx(1)
     with pytest.raises(NeuvaError, match="nothing to score"):
