@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 
+os.environ["COLUMNS"] = "200"  # lines are not broken wherever the tests run; before anything asks for the width
+os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # before torch: two test processes share the cores, none shall spin
+
 import pytest
 
 from hardware.loihi import lava
 from neuva import NeuvaError
-
-os.environ["COLUMNS"] = "200"  # lines are not broken wherever the tests run; before anything asks for the width
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

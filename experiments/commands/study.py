@@ -80,6 +80,8 @@ def list_all(json: Json = False) -> None:
 
     Example: `neuva study list`
     """
+    from experiments.studies.stores import made_as
+
     found = {name: study_called(name) for name in STUDIES}
     if json:
         print_json(
@@ -99,7 +101,8 @@ def list_all(json: Json = False) -> None:
         table = Grid(show_header=False, box=None)
         table.add_row("  paper", Text(study.paper))
         for dataset, file in study.data.items():
-            table.add_row(f"  {dataset}", Text(f"experiments/configs/studies/{file}"))
+            made = f"store of `neuva data make {made_as(dataset)}`: experiments/configs/studies/{file}"
+            table.add_row(f"  {dataset}", Text(made))
         for option, what in study.extra.items():
             table.add_row(f"  --{option}", Text(what))
         console.print(table)
@@ -156,13 +159,15 @@ def _run(
 
 @contextmanager
 def _bars() -> Iterator[Callable[[str, str, int, int], None]]:
-    """A bar for all jobs, and one for each that runs."""
+    """A bar for all jobs and one for each that runs; without a terminal a line for each that is done."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     tasks: dict[str, Any] = {}
     with Progress(*columns, console=progress_console, transient=True, disable=not progress_console.is_terminal) as bars:
 
         def update(job: str, what: str, done: int, total: int) -> None:
             if job and what == "done":
+                if not progress_console.is_terminal:
+                    progress_console.print(f"{job}: done", markup=False)
                 if job in tasks:
                     bars.remove_task(tasks.pop(job))
                 return

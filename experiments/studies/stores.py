@@ -8,8 +8,10 @@ from datasets.store import EventStore
 from experiments.studies.study import Study
 from neuva import NeuvaError
 
-MADE_AS = {"synthetic-faces": "synthetic"}
-"""Names for `neuva data make`, where a store's data set is called otherwise."""
+
+def made_as(dataset: str) -> str:
+    """The name for `neuva data make` of what a store calls its data set."""
+    return {"synthetic-faces": "synthetic"}.get(dataset, dataset)
 
 
 def open_store(study: Study, path: Path) -> EventStore:
@@ -20,7 +22,7 @@ def open_store(study: Study, path: Path) -> EventStore:
     """
     store = EventStore(path)
     if store.dataset not in study.data:
-        ways = " or ".join(f"`neuva data make {MADE_AS.get(name, name)}`" for name in study.data)
+        ways = " or ".join(f"`neuva data make {made_as(name)}`" for name in study.data)
         raise NeuvaError(
             f"{path}: a store of {store.dataset}; study {study.name} takes {' or '.join(study.data)}: "
             f"make one with {ways}"

@@ -277,7 +277,12 @@ def test_a_run_killed_goes_on_and_two_at_a_time_are_refused(inputs, tmp_path):
 def scheduler() -> Iterator[str]:
     """Of a cluster whose one worker is in this process, so that it imports nothing, and has two threads."""
     with LocalCluster(
-        n_workers=1, threads_per_worker=2, processes=False, protocol="tcp", host="127.0.0.1", dashboard_address=None
+        n_workers=1,
+        threads_per_worker=2,
+        processes=False,
+        protocol="tcp",
+        host="127.0.0.1",
+        dashboard_address="127.0.0.1:0",
     ) as found:
         yield found.scheduler_address
 
