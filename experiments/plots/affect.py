@@ -55,6 +55,45 @@ def traces(times_s: np.ndarray, truth: np.ndarray, predictions: Mapping[str, np.
 
 
 @rc_context(STYLE)
+def traces_under_pictures(
+    times_s: np.ndarray,
+    labels: np.ndarray,
+    estimates: Mapping[str, np.ndarray],
+    rows: Sequence[np.ndarray],
+    chosen: np.ndarray,
+    title: str,
+) -> Figure:
+    """Valence and arousal over time under rows of pictures of some of those times.
+
+    Args:
+        times_s: [N], seconds. labels: [N, 2], NaN where there is none. estimates: name -> [N, 2]. rows: of pictures
+            uint8 [K, H, W] or [K, H, W, 3] of the times numbered `chosen` [K].
+    """
+    figure = new_figure(4.4 + 1.15 * len(rows), title)
+    heights = [1.15] * len(rows) + [1.8, 1.8]
+    grid = figure.add_gridspec(len(heights), len(chosen), height_ratios=heights)
+    for place, row in enumerate(rows):
+        for column, picture in enumerate(row):
+            axes = figure.add_subplot(grid[place, column])
+            bare(axes)
+            axes.imshow(picture, cmap="gray", interpolation="nearest")
+            if place == 0:
+                axes.set_title(f"{times_s[chosen[column]]:.2f} s", fontsize=9, color=MUTED, pad=3)
+    for k, name in enumerate(NAMES):
+        axes = figure.add_subplot(grid[len(rows) + k, :])
+        axes.plot(times_s, labels[:, k], color=TRUTH, linewidth=6, solid_capstyle="round", alpha=0.75, label="label")
+        for (model, values), colour in zip(estimates.items(), cycle(PALETTE)):
+            axes.plot(times_s, values[:, k], color=colour, linewidth=1.6, label=model)
+        affect_axis(axes, name)
+        for time in times_s[chosen]:
+            axes.axvline(time, color=FAINT, linewidth=1, zorder=0)
+    axes.set_xlabel("time (s)")
+    handles, names = axes.get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside upper right", ncols=len(names))
+    return figure
+
+
+@rc_context(STYLE)
 def circumplex(truth: np.ndarray, prediction: np.ndarray, title: str) -> Figure:
     """Valence to the right, arousal upwards: each estimate as a point, tied to the truth it should have met.
 

@@ -12,19 +12,9 @@ from matplotlib.figure import Figure
 
 from datasets.store import EventStore
 from experiments.clips import nearest
-from experiments.plots.affect import NAMES, affect_axis, draw_wheel
-from experiments.plots.style import (
-    BLUE,
-    INK,
-    MUTED,
-    PALETTE,
-    STYLE,
-    TRUTH,
-    VERMILION,
-    bare,
-    new_figure,
-    save_png,
-)
+from experiments.plots import save_png, traces_under_pictures
+from experiments.plots.affect import NAMES, draw_wheel
+from experiments.plots.style import BLUE, INK, MUTED, PALETTE, STYLE, TRUTH, VERMILION, new_figure
 from experiments.studies.neuromorphic_va.clips import ClipSet, clips_job, provenance
 from experiments.studies.neuromorphic_va.config import BitDepth, NeuromorphicVa
 from experiments.studies.neuromorphic_va.emotions import POINTS, all_estimates
@@ -124,43 +114,6 @@ def _frames(store: EventStore, index: int, times: np.ndarray) -> np.ndarray | No
     except NeuvaError:
         return None
     return frames[nearest(store.labels(index)[0], times)]
-
-
-@rc_context(STYLE)
-def traces_under_pictures(
-    times_s: np.ndarray,
-    labels: np.ndarray,
-    estimates: Mapping[str, np.ndarray],
-    rows: list[np.ndarray],
-    chosen: np.ndarray,
-    title: str,
-) -> Figure:
-    """Valence and arousal over time under rows of pictures.
-
-    Args:
-        times_s: [N]. labels: [N, 2], NaN where there is none. estimates: name -> [N, 2]. rows: of pictures
-            [K, H, W] of the times `chosen` [K].
-    """
-    figure = new_figure(4.4 + 1.15 * len(rows), title)
-    heights = [1.15] * len(rows) + [1.8, 1.8]
-    grid = figure.add_gridspec(len(heights), len(chosen), height_ratios=heights)
-    for place, row in enumerate(rows):
-        for column, picture in enumerate(row):
-            axes = figure.add_subplot(grid[place, column])
-            bare(axes)
-            axes.imshow(picture, cmap="gray", interpolation="nearest")
-            if place == 0:
-                axes.set_title(f"{times_s[chosen[column]]:.2f} s", fontsize=9, color=MUTED, pad=3)
-    for k, name in enumerate(NAMES):
-        axes = figure.add_subplot(grid[len(rows) + k, :])
-        axes.plot(times_s, labels[:, k], color=TRUTH, linewidth=6, alpha=0.75, label="label")
-        for (model, values), colour in zip(estimates.items(), PALETTE, strict=False):
-            axes.plot(times_s, values[:, k], color=colour, linewidth=1.6, label=model)
-        affect_axis(axes, name)
-    axes.set_xlabel("time (s)")
-    handles, names = axes.get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside upper right", ncols=len(names))
-    return figure
 
 
 def _bit_depth(config: NeuromorphicVa, depth: BitDepth, inputs: Inputs, results: Results) -> Picture:

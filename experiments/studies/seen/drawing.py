@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from datasets.see import EMOTIONS, LIGHTINGS
 from datasets.store import EventStore
-from experiments.plots import save_png
+from experiments.plots import confusion_map, save_png
 from experiments.plots.style import MUTED, PALETTE, STYLE, WIDTH, bare, new_figure
 from experiments.studies.seen.clips import NAME
 from experiments.studies.seen.config import SeenConfig
@@ -26,7 +26,10 @@ def pictures(config: SeenConfig, inputs: Inputs, results: Results) -> list[Pictu
     paths = {name: inputs.out / f"{name}.png" for name in ("eyes", "confusion", "emotions")}
     save_png(eyes(EventStore(inputs.store), f"Eyes as they are seen: {drawn}"), paths["eyes"])
     deployed = results[config.deployed]["last"]
-    save_png(confusion(np.array(deployed["confusion"]), f"Answers of {config.deployed}: {whose}"), paths["confusion"])
+    order = [EMOTIONS.index(name) for name in ORDER]
+    counts = np.array(deployed["confusion"])[np.ix_(order, order)]
+    answers = confusion_map(counts, ORDER, f"Answers of {config.deployed}: {whose}", "clips")
+    save_png(answers, paths["confusion"])
     last: dict[str, dict] = {setting: results[setting]["last"] for setting in config.settings}
     save_png(bars(last, f"Recall of each emotion: {whose}"), paths["emotions"])
     runs = f"{config.runs} random clips of each test sequence ({whose})"
@@ -65,26 +68,6 @@ def eyes(store: EventStore, title: str) -> Figure:
                     cell.set_title(emotion, fontsize=9, color=MUTED)
                 if column == 0:
                     cell.set_ylabel("events" if below else lighting, color=MUTED)
-    return figure
-
-
-@rc_context(STYLE)
-def confusion(counts: np.ndarray, title: str) -> Figure:
-    """A map of [shown][answered], in percent of what was shown; a row of an emotion that was never shown is empty."""
-    places = [EMOTIONS.index(name) for name in ORDER]
-    counts = counts[np.ix_(places, places)]
-    shares = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    figure = new_figure(6.2, title, width=6.4)
-    axes = figure.subplots()
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=100)
-    for (row, column), share in np.ndenumerate(shares):
-        if counts[row].sum():
-            ink = "white" if share > 55 else MUTED
-            axes.text(column, row, f"{share:.0f}", ha="center", va="center", fontsize=9, color=ink)
-    axes.set_xticks(range(len(EMOTIONS)), labels=ORDER, rotation=30)
-    axes.set_yticks(range(len(EMOTIONS)), labels=ORDER)
-    axes.set_xlabel("answered (% of the clips that show the emotion)")
-    axes.set_ylabel("shown")
     return figure
 
 
