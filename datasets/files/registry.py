@@ -37,6 +37,8 @@ WRITTEN = {
 }
 """The format that is written by a file's suffix."""
 
+VIDEOS = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v")
+
 HEAD = 4096  # bytes enough for every text header's first lines
 
 
@@ -56,6 +58,8 @@ def format_of(path: Path) -> str:
     for name, known in FORMATS.items():
         if known.matches(head, path.suffix.lower()):
             return name
+    if path.suffix.lower() in VIDEOS:
+        raise NeuvaError(f"{path}: a video, no event file: `neuva simulate {path} OUT.h5` turns it into events")
     raise NeuvaError(f"{path}: no event file (starts with {head[:8]!r}): read are {', '.join(FORMATS)}")
 
 

@@ -89,7 +89,7 @@ def traces_under_pictures(
             axes.axvline(time, color=FAINT, linewidth=1, zorder=0)
     axes.set_xlabel("time (s)")
     handles, names = axes.get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside upper right", ncols=len(names))
+    figure.legend(handles, names, loc="outside lower right", ncols=len(names))
     return figure
 
 

@@ -268,6 +268,9 @@ def test_no_event_file_is_one_clear_line(tmp_path):
     path.write_bytes(b"hello, no events here")
     with pytest.raises(NeuvaError, match=r"no event file \(starts with b'hello, n'\): read are AEDAT2, AEDAT4, EVT2"):
         read_events(path)
+    video = path.rename(tmp_path / "a.MP4")
+    with pytest.raises(NeuvaError, match=r"a\.MP4: a video, no event file: `neuva simulate .*a\.MP4 OUT\.h5`"):
+        read_events(video)
 
 
 def test_another_sensor_size_than_asked_is_an_error(tmp_path):

@@ -75,10 +75,24 @@ def emotions_on_wheel(means: np.ndarray, emotions: np.ndarray, title: str) -> Fi
         axes.scatter(points[:, 0], points[:, 1], s=24, color=colour, alpha=0.7, linewidth=0, zorder=3)
         axes.scatter(place[0], place[1], s=190, marker="*", color=colour, edgecolor="white", linewidth=0.8, zorder=4)
         axes.annotate(
-            name, place, (0, 9), textcoords="offset points", ha="center", color=colour, fontweight="bold", zorder=5
+            name,
+            place,
+            (0, -18 if _below_another(place, wheel().places) else 9),
+            textcoords="offset points",
+            ha="center",
+            color=colour,
+            fontweight="bold",
+            zorder=5,
         )
     figure.legend(loc="outside lower center", ncols=3, fontsize=9)
     return figure
+
+
+def _below_another(place: np.ndarray, places: np.ndarray) -> bool:
+    """Its name would stand in that of another place, as high or a little higher."""
+    apart = np.asarray(places) - place
+    near = (np.abs(apart[:, 0]) < 0.35) & (apart[:, 1] >= 0) & (apart[:, 1] < 0.15)
+    return bool((near & apart.any(1)).any())
 
 
 def _traces(config: NeuromorphicVa, inputs: Inputs, store: EventStore) -> Picture:

@@ -155,7 +155,7 @@ def _emotion_note(results: list[Mapping[str, Any]]) -> str:
     scores = [score for result in results for score in result["scores"] if "recalls" in score]
     absent = [name for k, name in enumerate(wheel().names) if any(score["recalls"][k] is None for score in scores)]
     if absent:
-        notes.append(f"Mean recall is undefined where it is a dash: {' and '.join(absent)} have no clip in some row.")
+        notes.append(f"Mean recall is undefined where it is a dash: a row there has no clip of {' or '.join(absent)}.")
     return " ".join([*notes, _no_result(results[0])]).strip()
 
 
