@@ -38,7 +38,7 @@ CATALOGUE = {
         splits="train, validation, test by person",
         options={
             "size": "default (540 clips), smallest (14) or large (1,680)",
-            "seed": "of people, behaviour and noise",
+            "seed": "of behaviour, light and noise, not of people",
         },
     ),
     "synthetic-eyes": Entry(
@@ -46,14 +46,17 @@ CATALOGUE = {
         "datasets.synthetic_eyes",
         root="",
         splits="train, validation, test by volunteer",
-        options={"size": "default (280 clips) or smallest (42)", "seed": "of eyes, splits and noise"},
+        options={
+            "size": "default (280 clips) or smallest (42)",
+            "seed": "of behaviour, splits and noise, not of people",
+        },
     ),
     "synthetic-videos": Entry(
         "the same faces as Aff-Wild2 would be stored: frames, sound, three tasks, no events; nothing to download",
         "datasets.synthetic_videos",
         root="",
         splits="train, validation by person; five folds by video",
-        options={"size": "default (72 videos) or smallest (8)", "seed": "of people, behaviour and sound"},
+        options={"size": "default (72 videos) or smallest (8)", "seed": "of behaviour and sound, not of people"},
     ),
     "afew-va": Entry(
         "600 clips of films, their events simulated; valence and arousal a frame",

@@ -25,8 +25,8 @@ class ClassMetrics:
 
     war: weighted average recall, the share of samples that are right (accuracy). uar: unweighted average recall, the
     mean of `recalls`. f1: macro F1, the mean of `f1s`. recalls, f1s: of each class; F1 = 2 TP / (2 TP + FP + FN).
-    confusion: samples, [label][prediction]. None where undefined: recall and F1 of a class that no label names
-    (`absent`), and the means over all classes with it.
+    confusion: samples, [label][prediction]. None where undefined: recall and F1 of a class that no label names,
+    and the means over all classes with it.
     """
 
     war: float
@@ -37,11 +37,6 @@ class ClassMetrics:
     confusion: tuple[tuple[int, ...], ...]
     samples: int
 
-    @property
-    def absent(self) -> list[int]:
-        """Classes that no label names."""
-        return _undefined(self.recalls)
-
     def to_dict(self) -> dict[str, Any]:
         """All figures, JSON-serialisable."""
         return asdict(self)
@@ -51,18 +46,13 @@ class ClassMetrics:
 class UnitMetrics:
     """How well U action units, each on or off, are told; shares in [0, 1].
 
-    f1: mean of `f1s`. f1s: of each unit, of its being on. None where undefined: for a unit that is never on
-    (`absent`), and the mean with it.
+    f1: mean of `f1s`. f1s: of each unit, of its being on. None where undefined: for a unit that is never on,
+    and the mean with it.
     """
 
     f1: float | None
     f1s: tuple[float | None, ...]
     samples: int
-
-    @property
-    def absent(self) -> list[int]:
-        """Units that are never on."""
-        return _undefined(self.f1s)
 
     def to_dict(self) -> dict[str, Any]:
         """All figures, JSON-serialisable."""
@@ -116,9 +106,9 @@ def _masked(
     if not len(target):
         raise NeuvaError("no sample has a valid label: there is nothing to score; name another split or store")
     for what, values in (("prediction", prediction), ("label", target)):
-        if values.min() < 0 or values.max() > largest:
-            bad = values.min() if values.min() < 0 else values.max()
-            raise NeuvaError(f"{what} {bad} of a class: allowed are 0 to {largest}; mask what is not labelled")
+        bad = values[~np.isin(values, np.arange(largest + 1))]
+        if len(bad):
+            raise NeuvaError(f"{what} {bad[0]} of a class: allowed are 0 to {largest}; mask what is not labelled")
     return torch.as_tensor(prediction.astype(np.int64)), torch.as_tensor(target.astype(np.int64))
 
 
@@ -129,7 +119,3 @@ def _defined(values: torch.Tensor, there: torch.Tensor) -> tuple[float | None, .
 def _mean(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if len(known) == len(values) else None
-
-
-def _undefined(values: Sequence[float | None]) -> list[int]:
-    return [number for number, value in enumerate(values) if value is None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import threading
@@ -12,11 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numba
 import torch
 
+from datasets.store.disk import disk_errors
+from datasets.store.lock import only_writer
 from experiments.studies.provenance import made_with
 from experiments.studies.study import Job, Progress
-from neuva import NeuvaError, atomic_path, make_folder
+from neuva import NeuvaError, atomic_path, make_folder, unwritable
 
 KEY, RESULT = "key", "result.json"
 
@@ -43,10 +47,11 @@ def do(job: Job, key: str, folder: Path, progress: Progress) -> Finished:
     What is in the folder is removed if it was begun with another key; else the job may go on from it.
 
     Raises:
-        NeuvaError: if it fails or gives what is no JSON; the message names it.
+        NeuvaError: if it fails or gives what is no JSON, its disk is full, or a worker of a stopped run still does it;
+            the message names it.
     """
     try:
-        with _alone, _one_thread():
+        with _alone, _one_thread(), only_writer(folder):
             _begin(folder, key)
             started = time.perf_counter()
             result = job.run(folder, progress)
@@ -54,6 +59,8 @@ def do(job: Job, key: str, folder: Path, progress: Progress) -> Finished:
     except NeuvaError as error:
         raise NeuvaError(f"job {job.name}: {error}") from error
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise NeuvaError(f"job {job.name}: {unwritable(folder, error)}") from error
         error.add_note(f"while doing job {job.name}")
         raise
     try:
@@ -65,7 +72,7 @@ def do(job: Job, key: str, folder: Path, progress: Progress) -> Finished:
 
 def keep(folder: Path, finished: Finished) -> None:
     """Write down a finished job."""
-    with atomic_path(folder / RESULT) as temporary:
+    with disk_errors(folder), atomic_path(folder / RESULT) as temporary:
         temporary.write_text(json.dumps(vars(finished), indent=2))
 
 
@@ -92,9 +99,11 @@ def _begin(folder: Path, key: str) -> None:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
+    before, kernels = torch.get_num_threads(), numba.get_num_threads()
     torch.set_num_threads(1)
+    numba.set_num_threads(1)
     try:
         yield
     finally:
         torch.set_num_threads(before)
+        numba.set_num_threads(kernels)

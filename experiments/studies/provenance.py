@@ -61,6 +61,7 @@ def begin(study: Study, config: Model, inputs: Inputs) -> Report:
         made_with={},
         seconds={},
         tables=(),
+        pictures=(),
         notes=published_notes(study.name),
     )
 

@@ -21,9 +21,10 @@ class Report:
 
     study, what, paper: as in `Study`. dataset: of the store. synthetic: whether its faces are drawn. stands_for: the
     data sets it then is no result on. configuration: all of it; seeds: those in it, by their path. stores: paths by
-    option. hashes: SHA-256 of neuva's code, the configuration and each store. made_with: the versions, machine and
+    option. hashes: SHA-256 of neuva's code, the configuration, and of each store's description and its
+    file's name, size and time of last change. made_with: the versions, machine and
     device of the jobs done, more than one where they differ. seconds: each job took, None for those not done yet.
-    tables: measured ones, then published ones. notes: on what is published.
+    tables: measured ones, then published ones. pictures: their files in the folder. notes: on what is published.
     """
 
     study: str
@@ -39,6 +40,7 @@ class Report:
     made_with: Mapping[str, Sequence[str]]
     seconds: Mapping[str, float | None]
     tables: Sequence[Table]
+    pictures: Sequence[str]
     notes: Sequence[str]
 
     @property
@@ -93,6 +95,10 @@ class Report:
     def to_dict(self) -> dict[str, Any]:
         """All of it, JSON-plain."""
         return {**asdict(self), "banner": self.banner, "mixture": self.mixture, "progress": self.progress}
+
+    def with_pictures(self, names: Sequence[str]) -> Report:
+        """The same study, with the files of its pictures."""
+        return replace(self, pictures=tuple(names))
 
     def save(self, folder: Path) -> None:
         """Write it into the study's folder."""

@@ -32,6 +32,10 @@ Watch = Callable[[str, str, int, int], None]
 Keyed = tuple[Job, str, Path]
 """A job, its key and its folder."""
 
+Attempt = jobs.Finished | NeuvaError
+Do = Callable[[Sequence[Keyed]], Generator[tuple[Keyed, Attempt]]]
+"""Does jobs, in any order, and gives each with what has come of it."""
+
 TOPIC = "neuva-study"
 OFTEN = 0.5
 """Seconds between two messages of a worker's job."""
@@ -59,8 +63,8 @@ def run(
 
     Raises:
         NeuvaError: if the store is not the study's or lacks something, another run works in the folder or it is of
-            another study or holds jobs of another key, a job fails (it is named; finished ones are kept), or the
-            workers cannot be reached or run other code.
+            another study or holds jobs of another key, jobs fail (they are named; the others of their stage are done
+            and kept), or the workers cannot be reached or run other code.
     """
     report = begin(study, config, inputs)
     study.check(config, inputs)
@@ -70,7 +74,9 @@ def run(
     with only_writer(inputs.out):
         _require_folder(study, inputs.out)
         done = _done(every, inputs.out, again)
-        _clear_unless_of(report, inputs.out)
+        earlier = Report.load(inputs.out) if (inputs.out / FILE).exists() else report
+        if earlier.hashes != report.hashes:
+            clear(inputs.out, earlier)
 
         def tell() -> Report:
             progress("", study.name, len(done), len(every))
@@ -83,18 +89,27 @@ def run(
             return found
 
         found = tell()
-        for stage in stages:
-            waiting = [each for each in stage if each[0].name not in done]
-            opened = _finished(waiting, report.hashes["code"], workers, scheduler, progress)
-            with closing(opened) as made:  # what stops us ends the workers
-                for (job, _, folder), finished in made:
-                    jobs.keep(folder, finished)
-                    done[job.name] = finished
-                    progress(job.name, "done", 1, 1)
-                    found = tell()
+        waiting = [[each for each in stage if each[0].name not in done] for stage in stages]
+        with _hands(max(map(len, waiting), default=0), report.hashes["code"], workers, scheduler, progress) as do:
+            for stage in waiting:
+                failed = []
+                with closing(do(stage)) as made:
+                    for (job, _, folder), finished in made:
+                        if isinstance(finished, NeuvaError):
+                            failed.append(str(finished))
+                            continue
+                        jobs.keep(folder, finished)
+                        done[job.name] = finished
+                        progress(job.name, "done", 1, 1)
+                        found = tell()
+                if failed:
+                    raise NeuvaError("\n".join(sorted(failed)))
         write_tables(inputs.out, found)
         results = {job.name: done[job.name].result for job, _, _ in every}
-        write_page(inputs.out, found, study.pictures(config, inputs, results))
+        drawn = study.pictures(config, inputs, results)
+        found = found.with_pictures([str(each.path.relative_to(inputs.out)) for each in drawn])
+        found.save(inputs.out)
+        write_page(inputs.out, found, drawn)
     return found
 
 
@@ -116,34 +131,42 @@ def _done(every: Sequence[Keyed], out: Path, again: bool) -> dict[str, jobs.Fini
     return done
 
 
-def _clear_unless_of(report: Report, out: Path) -> None:
-    if (out / FILE).exists() and Report.load(out).hashes != report.hashes:
-        clear(out)
+def _attempt(job: Job, key: str, folder: Path, progress: Progress) -> Attempt:
+    """The finished job, or why it failed, so that the others of its stage are still done."""
+    try:
+        return jobs.do(job, key, folder, progress)
+    except NeuvaError as error:
+        return error
 
 
-def _finished(
-    waiting: Sequence[Keyed], code: str, workers: int, scheduler: str | None, progress: Watch
-) -> Generator[tuple[Keyed, jobs.Finished]]:
-    if scheduler is None and (workers < 2 or len(waiting) < 2):
-        for job, key, folder in waiting:
-            yield (job, key, folder), jobs.do(job, key, folder, partial(progress, job.name))
-    elif waiting:
-        from datasets import cluster  # Dask is imported only where it works
+@contextmanager
+def _hands(most: int, code: str, workers: int, scheduler: str | None, progress: Watch) -> Iterator[Do]:
+    """What does the jobs of a stage, `most` at the most: this process, or workers, which live as long as the block."""
+    if not most or (scheduler is None and min(workers, most) < 2):
+        yield partial(_here, progress)
+        return
+    from datasets import cluster  # Dask is imported only where it works
 
-        own = scheduler is None
-        opened = cluster.own(min(workers, len(waiting))) if own else cluster.existing(str(scheduler), LIBRARIES)
-        with opened as client, _heard(client, progress):
-            yield from cluster.each_made(client, partial(_in_worker, code), waiting, lambda each: f"job {each[0].name}")
+    own = scheduler is None
+    opened = cluster.own(min(workers, most)) if own else cluster.existing(str(scheduler), LIBRARIES)
+    with opened as client, _heard(client, progress):
+        do = partial(_in_worker, code)
+        yield lambda waiting: cluster.each_made(client, do, waiting, lambda each: f"job {each[0].name}")
 
 
-def _in_worker(code: str, keyed: Keyed) -> jobs.Finished:
+def _here(progress: Watch, waiting: Sequence[Keyed]) -> Generator[tuple[Keyed, Attempt]]:
+    for job, key, folder in waiting:
+        yield (job, key, folder), _attempt(job, key, folder, partial(progress, job.name))
+
+
+def _in_worker(code: str, keyed: Keyed) -> Attempt:
     job, key, folder = keyed
     if (here := code_hash()) != code:
         raise NeuvaError(
             f"job {job.name}: its worker runs neuva's code {here[:12]}, the study is of {code[:12]}: "
             "bring the same code to all and start the workers anew"
         )
-    return jobs.do(job, key, folder, _messages(job.name))
+    return _attempt(job, key, folder, _messages(job.name))
 
 
 def _messages(name: str) -> Progress:

@@ -44,6 +44,7 @@ class Table:
 
     name: of its files (name.csv). title: what it shows. note: what a reader must know of its protocol.
     origin: "measured" here, or "published" by others; the two never share a table. A cell of None is shown as "-".
+    data: what a measured one was measured on, where it is not the study's store.
     best: whether a larger or a smaller value of a heading is better; the best of such a column is shown bold.
     """
 
@@ -54,6 +55,7 @@ class Table:
     note: str = ""
     origin: Literal["measured", "published"] = "measured"
     best: Mapping[str, Literal["larger", "smaller"]] | None = None
+    data: str = ""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Sequence
+from decimal import Decimal
 
 from experiments.studies.study import Cell, Table
 
@@ -71,11 +73,18 @@ def _columns(table: Table) -> list[tuple[Cell, ...]]:
 
 def _column(column: Sequence[Cell], exact: bool) -> list[str]:
     floats = [cell for cell in column if isinstance(cell, float)]
-    decimals = max((len(repr(float(cell)).partition(".")[2]) for cell in floats), default=0)
+    decimals = max((_decimals(cell) for cell in floats), default=0)
     if not exact:
         largest = max(map(abs, floats), default=0.0)
-        decimals = min(decimals, 3 if largest <= 1 else 2 if largest < 10 else 1 if largest < 1000 else 0)
+        few = 2 - math.floor(math.log10(largest)) if 0 < largest < 0.1 else 3 if largest <= 1 else 2
+        decimals = min(decimals, few if largest < 10 else 1 if largest < 1000 else 0)
     return [_text(cell, decimals) for cell in column]
+
+
+def _decimals(number: float) -> int:
+    """As many as Python prints of it, an exponent written out."""
+    exponent = Decimal(repr(float(number))).normalize().as_tuple().exponent
+    return max(1, -int(exponent))
 
 
 def _text(cell: Cell, decimals: int) -> str:

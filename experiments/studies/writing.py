@@ -15,27 +15,26 @@ from neuva import atomic_path
 TITLES = {"measured": "Measured here", "published": "Published by others"}
 
 
-MADE = ("*.csv", "*.png", "tables.md", "index.html")
-"""What is written beside results.json and the jobs."""
+TABLES, PAGE = "tables.md", "index.html"
 
 
-def clear(folder: Path) -> None:
-    """Remove what was written of other data, another configuration or other code; jobs are left."""
-    for path in [path for pattern in MADE for path in folder.glob(pattern)]:
-        path.unlink()
+def clear(folder: Path, report: Report) -> None:
+    """Remove what an earlier report wrote, of other data, another configuration or other code; jobs are left."""
+    for name in (*(f"{table.name}.csv" for table in report.tables), *report.pictures, TABLES, PAGE):
+        (folder / name).unlink(missing_ok=True)
 
 
 def write_tables(folder: Path, report: Report) -> None:
     """Write all tables as files."""
     for table in report.tables:
-        data = report.data if table.origin == "measured" else "published"
+        data = table.data or report.data if table.origin == "measured" else "published"
         _write(folder / f"{table.name}.csv", to_csv(table, data))
-    _write(folder / "tables.md", markdown(report))
+    _write(folder / TABLES, markdown(report))
 
 
 def write_page(folder: Path, report: Report, pictures: Sequence[Picture]) -> None:
     """Write the page with everything."""
-    _write(folder / "index.html", page(report, pictures))
+    _write(folder / PAGE, page(report, pictures))
 
 
 def markdown(report: Report) -> str:

@@ -110,10 +110,6 @@ class MaskedAutoencoder(nn.Module):
         given = self.model(images)
         return Reconstruction(given.loss, given.logits, given.mask)
 
-    def picture(self, patches: torch.Tensor) -> torch.Tensor:
-        """Patches [B, P, patch * patch * 3] as pictures [B, 3, side, side]."""
-        return self.model.unpatchify(patches)
-
     def take(self, weights: Mapping[str, torch.Tensor], where: str) -> None:
         """Take the weights of a ViT-MAE by transformers' names, old or new; without a decoder's, the encoder's alone.
 

@@ -237,13 +237,13 @@ def test_prototypes_are_the_published_ratings():
 
 
 def test_emotions_that_are_none_are_left_out():
-    score = _score(np.array([2, 2, 3, 0]), np.array([2, 3, 3, -1]))
+    score = _score(np.array([2, 2, 3, 0]), np.array([2, 3, 3, -1]), 1)
     assert (score["clips"], score["left_out"]) == (3, 1)
     assert score["war"] == pytest.approx(2 / 3)
     assert score["majority"] == pytest.approx(2 / 3)
     assert score["uar"] is None  # five emotions are never labelled
     assert score["confusion"][3] == (0, 0, 1, 1, 0, 0, 0)
-    assert _score(np.array([1]), np.array([-1]))["war"] is None
+    assert _score(np.array([1]), np.array([-1]), 1)["war"] is None
 
 
 def test_runs_of_an_expression_are_clips(faces, clips):
@@ -302,6 +302,15 @@ def test_weights_of_a_file_are_where_training_begins(tmp_path):
             "models.s: an estimate each 20000 us, a frame each 40000 us",
         ),
         ({"models": {"s": {"kind": "spiking", "network": NETWORK}}, "grey": ["s"]}, "grey: s spikes"),
+        *(
+            ({"models": {"s": {"kind": "spiking", "network": {**NETWORK, **other}}}}, r"needed are two polarities of")
+            for other in (
+                {"encoding": "counts"},
+                {"input_shape": [1, 16, 16]},
+                {"input_shape": [2, 16, 8]},
+                {"outputs": ["a"]},
+            )
+        ),
         ({"models": {}}, "at least 1 item"),
     ],
 )
@@ -370,7 +379,7 @@ def test_labels_constant_in_a_fold_are_undefined_and_said_so(tmp_path):
     result = train(tiny, variant, still, tmp_path / "clips", tmp_path / "job", silent)
     assert result["ccc_valence"] is None
     table = next(t for t in STUDY.tables(tiny, {variant.of_fold(still): result}) if t.name == "folds")
-    assert f"undefined where labels are constant: fold {still}." in table.note
+    assert f"undefined where labels or estimates are constant: fold {still}." in table.note
     assert table.rows[0][table.headings.index("CCC V")] is None
     with pytest.raises(NeuvaError, match=f"without fold {1 - still}: valence is the same in all 24"):
         train(tiny, variant, 1 - still, tmp_path / "clips", tmp_path / "job2", silent)
@@ -431,22 +440,28 @@ def emotions(tmp_path_factory) -> Path:
 
 
 def test_afew_va_and_nefer_from_their_folders_to_tables(tmp_path, emotions, titles):
-    for number in range(1, 7):
+    for number in range(1, 6):
         write_clip(tmp_path / "afew" / f"{number:03d}", f"Actor {number % 5}", frames=6 + number)
     make_store(tmp_path / "afew.h5", afew_va(tmp_path / "afew"), workers=1)
     tiny = config(folds=5, zero_shot=["resnet"], grey=["resnet"])
+    assert len(folds_of(EventStore(emotions), config(clips_at_most=1))) == 4  # NEFER is taken whole
     report = run(STUDY, tiny, Inputs(tmp_path / "afew.h5", tmp_path / "out", {"nefer": emotions}))
     measured = {table.name: table for table in report.of("measured")}
-    frames = sum(6 + number - 1 for number in range(1, 7))  # none before the first picture
+    frames = sum(6 + number - 1 for number in range(1, 6))  # none before the first picture
     assert [row[3] for row in measured["models"].rows] == [frames]
     assert not any("synthetic" in f"{table.title} {table.note}".lower() for table in measured.values())
     assert not any("synthetic" in title for title in titles.values())
-    counted = {row[1:3]: row[3:5] for row in measured["zero-shot"].rows}  # clips and left out, five answers each
-    assert counted[("expected", "all")] == (20, 0)
-    assert counted[("expected", "validation")] == (10, 0)
-    assert counted[("reported", "validation")] == (5, 5)  # one clip is reported as None
+    counted = {row[1:3]: row[3:5] for row in measured["zero-shot"].rows}  # clips and left out
+    assert counted[("expected", "all")] == (4, 0)
+    assert counted[("expected", "validation")] == (2, 0)
+    assert counted[("reported", "validation")] == (1, 1)  # one clip is reported as None
     chance = [row[-2:] for row in measured["zero-shot"].rows if row[1:3] == ("expected", "all")]
     assert chance == [(pytest.approx(1 / 7), 0.5)]
+    confusion = measured["confusion-resnet-expected"]
+    assert sum(sum(row[1:]) for row in confusion.rows) == 5 * 4  # an answer of each fold's network
+    read = {name: (tmp_path / "out" / f"{name}.csv").read_text().splitlines()[1] for name in measured}
+    assert read["models"].startswith("afew-va,")
+    assert all(read[name].startswith("nefer,") for name in ("zero-shot", confusion.name))
     split = {
         s.split
         for s in clip_stretches(EventStore(emotions), ClipSet.read(tmp_path / "out" / "jobs" / "nefer-binary8-16"))
@@ -470,6 +485,16 @@ def test_networks_trained_on_drawn_faces_say_so_on_nefer(faces, emotions, tmp_pa
         assert measured[name].note.endswith(f"{said.capitalize()}: no result on a published data set.")
     assert pictures._wheel(inputs, "resnet", results).caption.startswith(f"{said.capitalize()}. ")
     assert titles["wheel-resnet.png"].endswith(f"({said})")
+
+
+def test_two_processes_give_the_figures_of_one(faces, tmp_path):
+    spiking = {"kind": "spiking", "network": NETWORK}
+    tiny = config(models={**TINY["models"], "spiking": spiking}, zero_shot=["spiking"])
+    alone, beside = (
+        run(STUDY, tiny, Inputs(faces, tmp_path / str(workers), {}), workers=workers).of("measured")
+        for workers in (1, 2)
+    )
+    assert alone == beside
 
 
 @pytest.mark.parametrize("dataset", STUDY.data)

@@ -36,6 +36,10 @@ def _pictures() -> dict[str, Figure]:
         "traces": plots.traces(TIMES, TRUTH, {"float reference": TRUTH * 0.9, "Loihi 2": TRUTH[:50]}, "Clip"),
         "circumplex": plots.circumplex(TRUTH, TRUTH * 0.8, "Loihi 2"),
         "estimate_over_time": plots.estimate_over_time(TIMES, TRUTH, "Recording", [(1.0, EVENTS[0]), (2.0, FRAMES[1])]),
+        "traces_under_pictures": plots.traces_under_pictures(
+            TIMES, TRUTH, {"vit": TRUTH * 0.9}, [FRAMES, EVENTS], np.array([0, 30, 60, 99]), "Clip"
+        ),
+        "confusion_map": plots.confusion_map(np.array([[3, 1], [0, 0]]), ["fear", "anger"], "Answers", "clips"),
         "layer_rates": plots.layer_rates(COUNTS, NEURONS, 5000, "Spikes"),
         "spike_raster": plots.spike_raster({"conv1": (np.array([0.1, 0.2]), np.array([3, 500]))}, NEURONS, "Spikes"),
         "energy_bars": plots.energy_bars(ENERGY),
@@ -168,3 +172,27 @@ def test_save_png(tmp_path):
     figure = plots.circumplex(TRUTH, TRUTH, "x")
     plots.save_png(figure, tmp_path / "new" / "x.png")
     assert (tmp_path / "new" / "x.png").read_bytes() == plots.png(figure)
+
+
+def test_a_confusion_map_has_labels_in_rows_and_their_shares():
+    figure = plots.confusion_map(np.array([[3, 1], [0, 0]]), ["fear", "anger"], "Answers", "clips")
+    (axes,) = figure.axes
+    cells = {text.get_position(): text.get_text() for text in axes.texts}  # (column, row)
+    assert cells == {(0, 0): "75", (1, 0): "25"}
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["fear (4)", "anger (0)"]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["fear", "anger"]
+
+
+def test_pictures_stand_above_their_moments():
+    figure = plots.traces_under_pictures(
+        TIMES, TRUTH, {"vit": TRUTH * 0.9}, [FRAMES[:2], EVENTS[:2]], np.array([24, 99]), "Clip"
+    )
+    pictures = [axes for axes in figure.axes if axes.images]
+    assert [axes.get_title() for axes in pictures] == ["1.00 s", "4.00 s", "", ""]
+    for axes, given in zip(pictures, [*FRAMES[:2], *EVENTS[:2]], strict=True):
+        assert np.array_equal(axes.images[0].get_array(), given)
+    for k, axes in enumerate(each for each in figure.axes if not each.images):
+        label, estimate, *moments = axes.lines
+        assert np.array_equal(label.get_ydata(), TRUTH[:, k])
+        assert np.array_equal(estimate.get_ydata(), TRUTH[:, k] * 0.9)
+        assert [line.get_xdata()[0] for line in moments] == [1.0, 4.0]

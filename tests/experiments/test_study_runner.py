@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import os
 import signal
@@ -17,6 +18,7 @@ import torch
 from distributed import Client, LocalCluster
 
 from datasets import cluster
+from datasets.store.lock import only_writer
 from experiments.studies import jobs
 from experiments.studies.fitting import seeded
 from experiments.studies.results import Report
@@ -159,7 +161,8 @@ def test_finished_jobs_of_another_key_are_not_removed_unasked(inputs, tmp_path):
     assert {file: file.read_bytes() for file in inputs.out.rglob("*") if file.is_file()} == kept
     with pytest.raises(NeuvaError, match="job job1: not with me"):
         run(FAKE, FakeConfig(refuse="job1"), inputs, again=True)
-    with pytest.raises(NeuvaError, match="holds 2 finished jobs"):  # nor those that are left of the first
+    assert finished(inputs) == ["job0", "job2", "together"]  # those beside it are done all the same
+    with pytest.raises(NeuvaError, match="holds 1 finished jobs"):  # nor those that are left of the first
         run(FAKE, FakeConfig(refuse="job1"), inputs)
 
 
@@ -179,12 +182,38 @@ def test_another_store_concerns_the_jobs_that_hang_on_it_alone(inputs, tmp_path)
     assert times(inputs) == {"job0": 1, "job1": 1, "job2": 1}
 
 
-def test_no_page_of_other_data_stays(inputs):
+def test_no_page_of_other_data_stays_and_what_others_put_there_does(inputs):
     run(FAKE, FakeConfig(), inputs)
-    (inputs.out / "gone.png").touch()  # drawn of them
+    for name in ("mine.png", "mine.csv"):
+        (inputs.out / name).touch()
     with pytest.raises(NeuvaError, match="job job0: not with me"):
         run(FAKE, FakeConfig(refuse="job0"), inputs, again=True)
-    assert {path.name for path in inputs.out.iterdir()} == {"jobs", "pictures", "results.json"}
+    left = {path.name for path in inputs.out.iterdir()}
+    assert left == {"jobs", "pictures", "results.json", "mine.png", "mine.csv"}
+    assert not list((inputs.out / "pictures").iterdir())
+
+
+def test_a_job_that_another_process_still_does_is_refused(inputs):
+    with only_writer(inputs.of_job("job1")), pytest.raises(NeuvaError, match=r"job job1: .*another run is making it"):
+        run(FAKE, FakeConfig(), inputs)
+    assert finished(inputs) == ["job0", "job2"]
+    run(FAKE, FakeConfig(), inputs)
+    assert finished(inputs) == ["job0", "job1", "job2", "together"]
+
+
+def full(folder: Path, progress: Progress) -> dict[str, float]:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def broken(folder: Path, progress: Progress) -> dict[str, float]:
+    raise OSError(errno.EIO, "Input/output error")
+
+
+def test_a_full_disk_is_told_plainly(tmp_path):
+    with pytest.raises(NeuvaError, match=r"job big: .*No space left on device"):
+        jobs.do(Job("big", full), "key", tmp_path / "big", lambda *_: None)
+    with pytest.raises(OSError, match="Input/output"):
+        jobs.do(Job("big", broken), "key", tmp_path / "big", lambda *_: None)
 
 
 def undrawn(*_: object) -> list[Picture]:
@@ -305,8 +334,8 @@ def test_workers_give_the_same_as_none_and_must_run_the_same_code(inputs, store,
 def test_an_error_names_its_job_and_keeps_the_others(inputs):
     with pytest.raises(NeuvaError, match=r"^job job1: not with me: try another$"):
         run(FAKE, FakeConfig(refuse="job1"), inputs)
-    assert finished(inputs) == ["job0"]
-    assert Report.load(inputs.out).progress == "1 of 4 jobs done: not finished"
+    assert finished(inputs) == ["job0", "job2"]
+    assert Report.load(inputs.out).progress == "2 of 4 jobs done: not finished"
     with pytest.raises(ZeroDivisionError) as caught:
         run(FAKE, FakeConfig(refuse="fault2"), inputs, again=True)
     assert caught.value.__notes__ == ["while doing job job2"]

@@ -272,6 +272,8 @@ def test_configurations_are_read_and_the_real_ones_are_the_published_values():
     assert study_called("seen") is STUDY
     every = SeenConfig(ablations="all").trainings()
     assert len(every) == len(set(every)) == 6 + 12 * 3
+    with pytest.raises(ValidationError, match="ablation H of E4-S0: hidden 30 must be a multiple of"):
+        SeenConfig(ablations=("H",), network=Size(hidden=30))
     with pytest.raises(ValidationError, match="deployed E4-S3 is not among settings"):
         SeenConfig(settings=("E4-S0",))
 

@@ -37,6 +37,12 @@ def test_digits_that_are_not_there_are_not_shown():
     assert shown(Table("t", "T", ("a", "b"), ((8.0, 1234.5), (9.5, 1.0)))) == [["8.0", "1,234"], ["9.5", "1"]]
 
 
+def test_small_numbers_are_not_shown_as_nothing():
+    assert shown(Table("t", "T", ("a",), ((1e-05,), (2e-06,), (0.0,)))) == [["0.000010"], ["0.000002"], ["0.000000"]]
+    assert shown(Table("t", "T", ("a",), ((0.0182,), (0.05,)))) == [["0.0182"], ["0.0500"]]
+    assert shown(Table("t", "T", ("a",), ((2.5e-06,),), origin="published")) == [["0.0000025"]]
+
+
 def test_published_figures_keep_their_digits():
     table = Table("t", "T", ("a", "b"), ((0.5505, 83.6), (0.24, 9.25)), origin="published")
     assert shown(table) == [["0.5505", "83.60"], ["0.2400", "9.25"]]

@@ -71,12 +71,6 @@ def test_what_is_masked_does_not_reach_the_encoder(net: MaskedAutoencoder) -> No
     assert before.loss != after.loss
 
 
-def test_pictures_are_joined_of_their_patches(net: MaskedAutoencoder) -> None:
-    images = faces(2)
-    patches = torch.stack([torch.stack([patch(image, p) for p in range(16)]) for image in images])
-    assert torch.equal(net.picture(patches), images)
-
-
 def test_places_are_those_of_the_published_networks(net: MaskedAutoencoder) -> None:
     from transformers.models.vit_mae.modeling_vit_mae import build_2d_sinusoidal_position_embedding
 

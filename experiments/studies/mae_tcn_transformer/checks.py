@@ -16,6 +16,7 @@ from experiments.studies.mae_tcn_transformer.clips import (
     splits,
 )
 from experiments.studies.mae_tcn_transformer.config import StudyConfig
+from experiments.studies.mae_tcn_transformer.features import speech_network
 from experiments.studies.study import Inputs
 from neuva import NeuvaError
 from snn.baselines.sequence import Task
@@ -28,11 +29,14 @@ def check(config: StudyConfig, inputs: Inputs) -> None:
 
     Raises:
         NeuvaError: if the store lacks frames, sound that the configuration asks for, or the folds; a split's side has
-            no label of a task, or all that is trained on is of one class; or a file of weights is not there.
+            no label of a task, or all that is trained on is of one class; or a file of weights is not there
+            or holds no such network.
     """
     for file in (config.encoder.weights, config.sound.wav2vec if config.hears else None):
         if file is not None and not file.exists():
             raise NeuvaError(f"{file}: no such file or folder: correct the configuration, or leave it out")
+    if config.hears and config.sound.wav2vec is not None:
+        speech_network(config.sound.wav2vec)  # reads it, or says why not
     clips = read_clips(inputs.store)
     if config.hears and not any(clip.heard for clip in clips):
         raise NeuvaError(

@@ -87,7 +87,7 @@ def speech_features(folder: Path, sound: np.ndarray, rate: int, frame_times: np.
         NeuvaError: if the folder holds no such network, or the sound is empty.
     """
     _require_sound(sound)
-    net = _speech_network(folder)
+    net = speech_network(folder)
     x = sound.astype(np.float32)
     if rate != _SPEECH_RATE:
         from scipy.signal import resample_poly
@@ -111,7 +111,12 @@ def _heard(net: Wav2Vec2Model, x: torch.Tensor) -> torch.Tensor:
 
 
 @lru_cache(1)  # a study hears one clip after the other
-def _speech_network(folder: Path) -> Wav2Vec2Model:
+def speech_network(folder: Path) -> Wav2Vec2Model:
+    """The network of a folder.
+
+    Raises:
+        NeuvaError: if it holds none.
+    """
     from transformers import Wav2Vec2Model
 
     for name in ("config.json", "model.safetensors"):

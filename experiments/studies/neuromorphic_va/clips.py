@@ -16,6 +16,7 @@ from datasets.representations import ToTemporalBinary, to_steps
 from datasets.splits import folds_by_group
 from datasets.store import EventStore
 from experiments.clips import Cut, EventClip, crop_face, nearest
+from experiments.studies.arrays import new_array
 from experiments.studies.neuromorphic_va.config import NeuromorphicVa
 from experiments.studies.neuromorphic_va.variants import View
 from experiments.studies.stores import is_synthetic
@@ -74,7 +75,7 @@ def make_clips(store: Path, config: NeuromorphicVa, view: View, folder: Path, pr
     columns: dict[str, list[np.ndarray]] = {"times": [], "labels": [], "mask": []}
     shape = (int(bounds[-1]), view.channels, view.side, view.side)
     with atomic_path(folder / PICTURES) as temporary:
-        pictures = np.lib.format.open_memmap(temporary, "w+", view.dtype, shape)
+        pictures = new_array(temporary, view.dtype, shape)
         for number, clip in enumerate(fold_of):
             progress(f"cutting {view.name}", number, len(fold_of))
             seen, *labelled = _clip(events, clip, config.pictures.frame_us, view)
@@ -99,10 +100,10 @@ def folds_of(store: EventStore, config: NeuromorphicVa) -> dict[int, int]:
         NeuvaError: if a fold of the store's own is missing, a clip tells no subject, or there are fewer subjects than
             folds.
     """
+    if store.dataset == "nefer":
+        return dict.fromkeys(range(len(store)), 0)
     most = config.clips_at_most or len(store)
     clips = np.linspace(0, len(store) - 1, min(most, len(store))).astype(int).tolist()
-    if store.dataset == "nefer":
-        return dict.fromkeys(clips, 0)
     named = [re.fullmatch(r"fold(\d+)", store.splits[clip]) for clip in clips]
     if all(named):
         folds = [int(match[1]) for match in named if match]

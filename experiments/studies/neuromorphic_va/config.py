@@ -156,6 +156,13 @@ class NeuromorphicVa(Model):
 
     def _model_fits(self, name: str, model: Conventional | Spiking) -> None:
         if isinstance(model, Spiking):
+            net = model.network
+            channels, height, width = net.input_shape
+            if (channels, net.encoding, len(net.outputs or ())) != (2, "binary", 2) or height != width:
+                raise ValueError(
+                    f"models.{name}: input_shape {net.input_shape}, encoding {net.encoding}, outputs {net.outputs}: "
+                    "needed are two polarities of square pictures, binary, and two outputs"
+                )
             if model.network.dt_us * model.network.every != self.pictures.frame_us:
                 raise ValueError(
                     f"models.{name}: an estimate each {model.network.dt_us * model.network.every} us, a frame each "

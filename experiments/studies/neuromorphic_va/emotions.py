@@ -39,7 +39,7 @@ class Stretch:
 def on_nefer(
     config: NeuromorphicVa, variant: Variant, inputs: Inputs, clips: Path, folder: Path, progress: Progress
 ) -> dict[str, Any]:
-    """The networks of all folds on NEFER's clips; figures are of all folds' answers together, one a fold and clip."""
+    """The networks of all folds on NEFER's clips; figures are of all answers together, one a network and clip."""
     store, read = EventStore(inputs.extra["nefer"]), ClipSet.read(clips)
     stretches = list(clip_stretches(store, read))
     means = []
@@ -48,7 +48,7 @@ def on_nefer(
         net, where = load(config, variant, inputs.of_job(variant.of_fold(fold))), device()
         estimates = estimate_clips(net.to(where), read, np.arange(len(read.names)), variant.view.full, where)
         means.append(_means(estimates, stretches))
-    scores = _scores(np.concatenate(means), stretches * config.folds, store, folder)
+    scores = _scores(np.concatenate(means), stretches, store, folder)
     return {**scores, "trained_on_synthetic": is_synthetic(EventStore(inputs.store))}
 
 
@@ -99,26 +99,31 @@ def _means(estimates: np.ndarray, stretches: list[Stretch]) -> np.ndarray:
 
 
 def _scores(means: np.ndarray, stretches: list[Stretch], store: EventStore, folder: Path) -> dict[str, Any]:
-    """Metrics by kind of label and split; the means go into `folder`."""
+    """Metrics by kind of label and split; the means go into `folder`.
+
+    means: [A * K, 2], of A answers to each of K stretches, all of the first network's before the second's.
+    """
     if not stretches:
         raise NeuvaError(f"{store.path}: shows no emotion for {SHORTEST} frames: there is nothing to score")
-    predicted, splits = wheel().nearest(means), np.array([stretch.split for stretch in stretches])
+    answers = len(means) // len(stretches)
+    predicted, splits = wheel().nearest(means), np.array([stretch.split for stretch in stretches] * answers)
     scores: list[dict[str, Any]] = []
     for kind in stretches[0].emotions:
-        told = wheel().numbers([stretch.emotions[kind] for stretch in stretches])
+        told = wheel().numbers([stretch.emotions[kind] for stretch in stretches] * answers)
         for split in dict.fromkeys([*sorted(set(splits.tolist()), reverse=True), "all"]):
             within = np.ones(len(splits), bool) if split == "all" else splits == split
-            scores.append({"labels": kind, "split": split, **_score(predicted[within], told[within])})
+            scores.append({"labels": kind, "split": split, **_score(predicted[within], told[within], answers)})
     with atomic_path(folder / POINTS) as temporary:
-        first = [next(iter(stretch.emotions.values())) for stretch in stretches]
+        first = [next(iter(stretch.emotions.values())) for stretch in stretches] * answers
         np.savez(temporary, means=means, emotions=np.array(first))
     return {"scores": scores, **provenance(store)}
 
 
-def _score(predicted: np.ndarray, told: np.ndarray) -> dict[str, Any]:
-    """Metrics of those whose emotion is on the wheel; None where there is none."""
+def _score(predicted: np.ndarray, told: np.ndarray, answers: int) -> dict[str, Any]:
+    """Metrics of those whose emotion is on the wheel; None where there is none. answers: to each clip."""
     known = told >= 0
-    result: dict[str, Any] = {"clips": int(known.sum()), "left_out": int((~known).sum()), "war": None, "uar": None}
+    clips, left_out = (int(each.sum()) // answers for each in (known, ~known))
+    result: dict[str, Any] = {"clips": clips, "left_out": left_out, "war": None, "uar": None}
     if known.any():
         result |= class_metrics(predicted, told, len(wheel().names), known).to_dict()
         result["majority"] = float(np.bincount(told[known]).max() / known.sum())

@@ -52,7 +52,7 @@ def _wheel(inputs: Inputs, model: str, results: Results) -> Picture:
     return _marked(
         inputs.out / f"wheel-{model}.png",
         f"{model}: mean estimates of clips, and the prototypes",
-        f"Each point a clip's mean estimate, in the colour of its label; stars: prototypes. {wheel().source}.",
+        f"Each point a network's mean estimate of a clip, in its label's colour; stars: prototypes. {wheel().source}.",
         drawn(results[zero_shot_job(model)]),
         partial(emotions_on_wheel, means, emotions),
     )
@@ -101,7 +101,7 @@ def _traces(config: NeuromorphicVa, inputs: Inputs, store: EventStore) -> Pictur
     clips = {model: ClipSet.read(inputs.of_job(clips_job(variant.view))) for model, variant in variants.items()}
     found = {model: all_estimates(config, variants[model], inputs, clips[model]) for model in models}
     read = clips[models[0]]
-    spread = [read.labels[read.rows(k)].std(0).sum() for k in range(len(read.names))]
+    spread = [_spread(read.labels[read.rows(k)][read.mask[read.rows(k)]]) for k in range(len(read.names))]
     clip = int(np.argmax(spread))
     rows = read.rows(clip)
     times = (read.times[rows] - read.times[rows][0]) / 1e6
@@ -119,6 +119,10 @@ def _traces(config: NeuromorphicVa, inputs: Inputs, store: EventStore) -> Pictur
         drawn(provenance(store)),
         partial(traces_under_pictures, times, labels, estimates, [row for row in shown if row is not None], chosen),
     )
+
+
+def _spread(labels: np.ndarray) -> float:
+    return float(labels.std(0).sum()) if len(labels) else 0.0
 
 
 def _frames(store: EventStore, index: int, times: np.ndarray) -> np.ndarray | None:

@@ -51,7 +51,7 @@ def tables(config: NeuromorphicVa, results: Results) -> list[Table]:
 
 def _models(config: NeuromorphicVa, results: Results) -> Table:
     rows = [
-        (model, _sees(variant), results[variant.of_fold(0)]["parameters"], *_figures(result))
+        (model, _sees(variant), results.get(variant.of_fold(0), {}).get("parameters"), *_figures(result))
         for model in config.models
         for variant in [main_variant(config, model)]
         if (result := results.get(pooled_job(variant))) is not None
@@ -131,14 +131,16 @@ def _emotions(config: NeuromorphicVa, results: Results) -> Iterator[Table]:
         tuple(rows),
         _emotion_note([result for _, result in done]),
         best={"accuracy": "larger", "mean recall": "larger"},
+        data=_data(done[0][1]),
     )
     for model, result in done:
         for kind in dict.fromkeys(score["labels"] for score in result["scores"]):
             score = next(score for score in result["scores"] if (score["labels"], score["split"]) == (kind, "all"))
             if "confusion" in score:
                 counts = tuple((name, *row) for name, row in zip(names, score["confusion"], strict=True))
-                title = f"{model}: {kind} emotion (rows) against the nearest on the wheel (columns), clips"
-                yield Table(f"confusion-{model}-{kind}", title, ("emotion", *names), counts, _no_result(result))
+                title = f"{model}: {kind} emotion (rows) against the nearest on the wheel (columns), answers"
+                name = f"confusion-{model}-{kind}"
+                yield Table(name, title, ("emotion", *names), counts, _no_result(result), data=_data(result))
 
 
 def _emotion_note(results: list[Mapping[str, Any]]) -> str:
@@ -149,7 +151,10 @@ def _emotion_note(results: list[Mapping[str, Any]]) -> str:
         f"{len(wheel().names)}. Majority class: always the most frequent emotion.",
     ]
     if results[0]["dataset"] == "nefer":
-        notes.append("Every fold's network answers for each clip; all answers count. Validation is the published test.")
+        notes.append(
+            "Every fold's network answers for each clip; all answers count, and confusion tables show all. Validation "
+            "is the published test."
+        )
     else:
         notes.append("A clip is a stretch of one drawn expression, answered by the network new to the person.")
     scores = [score for result in results for score in result["scores"] if "recalls" in score]
@@ -162,13 +167,16 @@ def _emotion_note(results: list[Mapping[str, Any]]) -> str:
 def _note(config: NeuromorphicVa, results: Results) -> str:
     """The protocol, what is undefined and why, and whether faces are drawn."""
     done = {variant.of_fold(fold): (variant, fold) for variant in variants(config) for fold in range(config.folds)}
-    constant = sorted({fold for name, (_, fold) in done.items() if name in results and results[name]["ccc"] is None})
+    undefined = {name for name in done if name in results and None in _figures(results[name])}
+    constant = sorted({fold for name, (_, fold) in done.items() if name in undefined})
     notes = [
         f"{config.folds} folds, nobody in two; the last epoch is tested, nothing is selected. Scale [-1, 1]; "
         "SAGR: share of estimates of the label's sign, sign(0) = 0."
     ]
     if constant:
-        notes.append(f"CCC or PCC is undefined where labels are constant: fold {', '.join(map(str, constant))}.")
+        notes.append(
+            f"CCC or PCC is undefined where labels or estimates are constant: fold {', '.join(map(str, constant))}."
+        )
     synthetic = {_no_result(result) for result in results.values() if result.get("synthetic")}
     return " ".join([*notes, *synthetic])
 
@@ -176,6 +184,13 @@ def _note(config: NeuromorphicVa, results: Results) -> str:
 def _no_result(result: Mapping[str, Any]) -> str:
     what = drawn(result)
     return f"{what.capitalize()}: no result on a published data set." if what else ""
+
+
+def _data(result: Mapping[str, Any]) -> str:
+    """What emotions were told of, where it is not the study's store."""
+    if result["dataset"] != "nefer":
+        return ""
+    return f"nefer ({drawn(result)})" if drawn(result) else "nefer"
 
 
 def _shown_on(result: Mapping[str, Any]) -> str:

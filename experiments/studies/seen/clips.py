@@ -14,6 +14,7 @@ import torch
 
 from datasets.see import EMOTIONS, LIGHTINGS
 from datasets.store import EventStore
+from experiments.studies.arrays import new_array
 from experiments.studies.seen.config import SeenConfig
 from experiments.studies.stores import is_synthetic
 from experiments.studies.study import Inputs, Progress
@@ -92,7 +93,7 @@ def _keep(
 ) -> None:
     """Write the pictures of clips one behind the other; one clip at a time is in memory."""
     with atomic_path(path) as temporary:
-        kept = np.lib.format.open_memmap(temporary, "w+", np.uint8, (int(begins[-1]), side, side))
+        kept = new_array(temporary, np.uint8, (int(begins[-1]), side, side))
         for done, (row, begin, stop) in enumerate(zip(rows, begins[:-1], begins[1:], strict=True)):
             pictures = store.arrays(row, key)
             if not len(pictures) == stop - begin > 0:

@@ -8,6 +8,7 @@ from typing import Literal, get_args
 from pydantic import Field, model_validator
 
 from experiments.config import Model
+from neuva import NeuvaError
 from snn.networks.seen import ABLATIONS, EVENT_MOMENTS, FRAME_MOMENTS, SAMPLINGS, Moments, SeenSpec
 
 Setting = Literal["E4-S0", "E4-S1", "E4-S3", "E7-S0", "E7-S1", "E13-S0"]
@@ -59,9 +60,14 @@ class SeenConfig(Model):
     seed: int = Field(2022, ge=0)
 
     @model_validator(mode="after")
-    def _deployed_is_trained(self) -> SeenConfig:
+    def _can_be_trained(self) -> SeenConfig:
         if self.deployed not in self.settings:
             raise ValueError(f"deployed {self.deployed} is not among settings {', '.join(self.settings)}: add it there")
+        for setting, letter in self.trainings():
+            try:
+                self.spec(setting, letter)
+            except NeuvaError as error:
+                raise ValueError(f"ablation {letter} of {setting}: {error}") from error
         return self
 
     def trainings(self) -> list[tuple[str, str]]:

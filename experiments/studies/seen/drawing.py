@@ -12,7 +12,7 @@ from datasets.see import EMOTIONS, LIGHTINGS
 from datasets.store import EventStore
 from experiments.plots import confusion_map, save_png
 from experiments.plots.style import MUTED, PALETTE, STYLE, WIDTH, bare, new_figure
-from experiments.studies.seen.clips import NAME
+from experiments.studies.seen.clips import KINDS, NAME
 from experiments.studies.seen.config import SeenConfig
 from experiments.studies.seen.tables import ORDER
 from experiments.studies.study import Inputs, Picture, Results
@@ -57,18 +57,27 @@ def eyes(store: EventStore, title: str) -> Figure:
     axes = figure.subplots(2 * len(LIGHTINGS), len(EMOTIONS), squeeze=False)
     for line, lighting in enumerate(LIGHTINGS):
         for column, emotion in enumerate(EMOTIONS):
-            for below, key in enumerate(("frames", "event_frames")):
+            place = places.get((lighting, emotion))
+            shown = (
+                () if place is None else _liveliest(*(store.arrays(place, KINDS[of]) for of in ("frames", "events")))
+            )
+            for below in range(2):
                 cell = axes[2 * line + below, column]
                 bare(cell)
-                place = places.get((lighting, emotion))
-                if place is not None:
-                    images = store.arrays(place, key)
-                    cell.imshow(images[len(images) // (2 + below)], cmap="gray", vmin=0, vmax=255)
+                if shown:
+                    cell.imshow(shown[below], cmap="gray", vmin=0, vmax=255)
                 if line == below == 0:
                     cell.set_title(emotion, fontsize=9, color=MUTED)
                 if column == 0:
                     cell.set_ylabel("events" if below else lighting, color=MUTED)
     return figure
+
+
+def _liveliest(frames: np.ndarray, event_frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The frame with most events before it, and these."""
+    commonest = np.bincount(event_frames.ravel()).argmax()  # where nothing happened
+    moment = int((event_frames != commonest).sum((1, 2)).argmax())
+    return frames[moment], event_frames[moment]
 
 
 @rc_context(STYLE)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from dataclasses import dataclass
+from typing import Literal, get_args
 
-from neuva import NeuvaError, SettingError
+from neuva import SettingError
 
 CLASSES = 7
 """Emotions told apart."""
@@ -64,22 +64,6 @@ class SeenSpec:
             raise SettingError("temporal conv3d has convolutions of another kind: set both copies to false")
         if self.temporal == "transformer" and self.hidden % HEADS:
             raise SettingError(f"hidden {self.hidden} must be a multiple of the transformer's {HEADS} heads")
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values only, so that a checkpoint can be read with `weights_only=True`."""
-        return {**asdict(self), "channels": list(self.channels)}
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> SeenSpec:
-        """The inverse of `to_dict`.
-
-        Raises:
-            NeuvaError: if a key is unknown.
-        """
-        try:
-            return cls(**values)
-        except TypeError as error:
-            raise NeuvaError(f"not a SEEN specification ({error}): train the network with this version") from error
 
 
 ABLATIONS: dict[str, SeenSpec] = {
