@@ -13,10 +13,10 @@ from neuva import NeuvaError, make_folder
 
 
 @contextmanager
-def only_writer(path: Path) -> Iterator[None]:
+def only_writer(path: Path, cure: str = "wait for it, or name another") -> Iterator[None]:
     """Hold a file beside `path` locked, so that no other run makes the same; a killed run holds nothing.
 
-    On a file system without locks the block runs all the same.
+    On a file system without locks the block runs all the same. cure: said to whom is refused.
 
     Raises:
         NeuvaError: if another run holds it, or the place cannot be written.
@@ -24,7 +24,7 @@ def only_writer(path: Path) -> Iterator[None]:
     make_folder(path.parent)
     lock = path.with_name(f".{path.name}.lock")
     with disk_errors(path):
-        held = _locked(path, lock)
+        held = _locked(path, lock, cure)
     try:
         yield
     finally:
@@ -32,14 +32,14 @@ def only_writer(path: Path) -> Iterator[None]:
         os.close(held)
 
 
-def _locked(path: Path, lock: Path) -> int:
+def _locked(path: Path, lock: Path, cure: str) -> int:
     while True:
         file = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             os.close(file)
-            raise NeuvaError(f"{path}: another run is making it: wait for it, or name another") from error
+            raise NeuvaError(f"{path}: another run is making it: {cure}") from error
         except OSError:  # this file system has no locks
             return file
         with suppress(FileNotFoundError):

@@ -159,15 +159,15 @@ def _run(
 
 @contextmanager
 def _bars() -> Iterator[Callable[[str, str, int, int], None]]:
-    """A bar for all jobs and one for each that runs; without a terminal a line for each that is done."""
+    """A bar for all jobs and one for each that runs; a line for each that fails, without a terminal also if done."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     tasks: dict[str, Any] = {}
     with Progress(*columns, console=progress_console, transient=True, disable=not progress_console.is_terminal) as bars:
 
         def update(job: str, what: str, done: int, total: int) -> None:
-            if job and what == "done":
-                if not progress_console.is_terminal:
-                    progress_console.print(f"{job}: done", markup=False)
+            if job and what in ("done", "failed"):
+                if what == "failed" or not progress_console.is_terminal:
+                    progress_console.print(f"{job}: {what}", markup=False)
                 if job in tasks:
                     bars.remove_task(tasks.pop(job))
                 return

@@ -20,9 +20,11 @@ from datasets.store.disk import disk_errors
 from datasets.store.lock import only_writer
 from experiments.studies.provenance import made_with
 from experiments.studies.study import Job, Progress
-from neuva import NeuvaError, atomic_path, make_folder, unwritable
+from neuva import NeuvaError, atomic_path, make_folder
 
 KEY, RESULT = "key", "result.json"
+LEAST = 2**20
+"""Bytes that a disk has at least when it is not full."""
 
 _alone = threading.Lock()
 """Held by the job that is done: torch's own draws and number of threads are the whole process's."""
@@ -51,7 +53,7 @@ def do(job: Job, key: str, folder: Path, progress: Progress) -> Finished:
             the message names it.
     """
     try:
-        with _alone, _one_thread(), only_writer(folder):
+        with _alone, _one_thread(), only_writer(folder, "wait for it, or end it: a worker of a stopped run, maybe"):
             _begin(folder, key)
             started = time.perf_counter()
             result = job.run(folder, progress)
@@ -59,8 +61,8 @@ def do(job: Job, key: str, folder: Path, progress: Progress) -> Finished:
     except NeuvaError as error:
         raise NeuvaError(f"job {job.name}: {error}") from error
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise NeuvaError(f"job {job.name}: {unwritable(folder, error)}") from error
+        if _full(folder, error):
+            raise NeuvaError(f"job {job.name}: {folder}: the disk is full: free some space, and go on") from error
         error.add_note(f"while doing job {job.name}")
         raise
     try:
@@ -68,6 +70,12 @@ def do(job: Job, key: str, folder: Path, progress: Progress) -> Finished:
     except (TypeError, ValueError) as error:
         raise NeuvaError(f"job {job.name}: its result is no JSON ({error}): give None for what is undefined") from error
     return Finished(key, seconds, made_with(), plain)
+
+
+def _full(folder: Path, error: Exception) -> bool:
+    """Whether the disk is full: numpy and torch do not tell why a write failed."""
+    told = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return told or (isinstance(error, OSError | RuntimeError) and shutil.disk_usage(folder).free < LEAST)
 
 
 def keep(folder: Path, finished: Finished) -> None:

@@ -61,7 +61,6 @@ def begin(study: Study, config: Model, inputs: Inputs) -> Report:
         made_with={},
         seconds={},
         tables=(),
-        pictures=(),
         notes=published_notes(study.name),
     )
 

@@ -24,7 +24,7 @@ class Report:
     option. hashes: SHA-256 of neuva's code, the configuration, and of each store's description and its
     file's name, size and time of last change. made_with: the versions, machine and
     device of the jobs done, more than one where they differ. seconds: each job took, None for those not done yet.
-    tables: measured ones, then published ones. pictures: their files in the folder. notes: on what is published.
+    tables: measured ones, then published ones. notes: on what is published. pictures: their files in the folder.
     """
 
     study: str
@@ -40,8 +40,8 @@ class Report:
     made_with: Mapping[str, Sequence[str]]
     seconds: Mapping[str, float | None]
     tables: Sequence[Table]
-    pictures: Sequence[str]
     notes: Sequence[str]
+    pictures: Sequence[str] = ()
 
     @property
     def banner(self) -> str:
@@ -114,7 +114,7 @@ class Report:
         """
         try:
             values = json.loads((folder / FILE).read_text(encoding="utf-8"))
-            fields = {name: values[name] for name in cls.__dataclass_fields__}
+            fields = {name: values[name] for name in cls.__dataclass_fields__ if name in values}
             tables = [
                 Table(**{**table, "headings": tuple(table["headings"]), "rows": tuple(map(tuple, table["rows"]))})
                 for table in fields["tables"]

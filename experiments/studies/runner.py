@@ -32,7 +32,8 @@ Watch = Callable[[str, str, int, int], None]
 Keyed = tuple[Job, str, Path]
 """A job, its key and its folder."""
 
-Attempt = jobs.Finished | NeuvaError
+Attempt = jobs.Finished | str
+"""A finished job, or why it failed."""
 Do = Callable[[Sequence[Keyed]], Generator[tuple[Keyed, Attempt]]]
 """Does jobs, in any order, and gives each with what has come of it."""
 
@@ -77,6 +78,8 @@ def run(
         earlier = Report.load(inputs.out) if (inputs.out / FILE).exists() else report
         if earlier.hashes != report.hashes:
             clear(inputs.out, earlier)
+        else:
+            report = report.with_pictures(earlier.pictures)
 
         def tell() -> Report:
             progress("", study.name, len(done), len(every))
@@ -95,15 +98,16 @@ def run(
                 failed = []
                 with closing(do(stage)) as made:
                     for (job, _, folder), finished in made:
-                        if isinstance(finished, NeuvaError):
-                            failed.append(str(finished))
+                        if isinstance(finished, str):
+                            failed.append(finished)
+                            progress(job.name, "failed", 1, 1)
                             continue
                         jobs.keep(folder, finished)
                         done[job.name] = finished
                         progress(job.name, "done", 1, 1)
                         found = tell()
                 if failed:
-                    raise NeuvaError("\n".join(sorted(failed)))
+                    raise NeuvaError("; ".join(sorted(failed)))
         write_tables(inputs.out, found)
         results = {job.name: done[job.name].result for job, _, _ in every}
         drawn = study.pictures(config, inputs, results)
@@ -132,11 +136,11 @@ def _done(every: Sequence[Keyed], out: Path, again: bool) -> dict[str, jobs.Fini
 
 
 def _attempt(job: Job, key: str, folder: Path, progress: Progress) -> Attempt:
-    """The finished job, or why it failed, so that the others of its stage are still done."""
+    """So that one that fails does not keep the others of its stage from being done."""
     try:
         return jobs.do(job, key, folder, progress)
     except NeuvaError as error:
-        return error
+        return str(error)  # an exception would hold the job's network in memory
 
 
 @contextmanager

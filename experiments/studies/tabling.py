@@ -11,6 +11,8 @@ from decimal import Decimal
 from experiments.studies.study import Cell, Table
 
 ABSENT = "-"
+MOST = 9
+"""Decimals of what is measured: what is smaller is rounding."""
 
 
 def shown(table: Table) -> list[list[str]]:
@@ -76,7 +78,7 @@ def _column(column: Sequence[Cell], exact: bool) -> list[str]:
     decimals = max((_decimals(cell) for cell in floats), default=0)
     if not exact:
         largest = max(map(abs, floats), default=0.0)
-        few = 2 - math.floor(math.log10(largest)) if 0 < largest < 0.1 else 3 if largest <= 1 else 2
+        few = min(2 - math.floor(math.log10(largest)), MOST) if 0 < largest < 0.1 else 3 if largest <= 1 else 2
         decimals = min(decimals, few if largest < 10 else 1 if largest < 1000 else 0)
     return [_text(cell, decimals) for cell in column]
 

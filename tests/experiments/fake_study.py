@@ -38,7 +38,7 @@ def work(folder: Path, progress: Progress, *, number: int, config: FakeConfig) -
     progress("working", 1, 2)
     while number == 1 and config.stop and Path(config.stop).exists():
         time.sleep(0.02)
-    if config.refuse == f"job{number}":
+    if f"job{number}" in config.refuse.split():
         raise NeuvaError("not with me: try another")
     if config.refuse == f"fault{number}":
         raise ZeroDivisionError("a fault")

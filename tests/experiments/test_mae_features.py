@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from experiments.studies.mae_tcn_transformer import features
-from experiments.studies.mae_tcn_transformer.features import face_features, log_mel, speech_features
+from experiments.studies.mae_tcn_transformer.features import face_features, log_mel, speech_features, speech_network
 from neuva import NeuvaError
 from snn.baselines.masked_autoencoder import AutoencoderSpec, FaceEncoder, prepare
 
@@ -111,10 +111,10 @@ def test_speech_is_heard_at_the_frames_times(speech: tuple[Path, torch.nn.Module
     sound = noise(8000)
     steps = expected_steps(net, sound)
     centres = np.round((np.arange(len(steps)) * 320 + 200) / RATE * 1e6).astype(np.int64)
-    given_ = speech_features(folder, sound, RATE, centres)
+    given_ = speech_features(speech_network(folder), sound, RATE, centres)
     assert given_.shape == (24, 8)
     assert np.allclose(given_, steps, atol=1e-4)
-    between = speech_features(folder, sound, RATE, centres[:-1] + 10_000)
+    between = speech_features(speech_network(folder), sound, RATE, centres[:-1] + 10_000)
     assert np.allclose(between, (steps[:-1] + steps[1:]) / 2, atol=1e-4)
 
 
@@ -125,24 +125,26 @@ def test_pieces_of_speech_are_those_of_the_whole(
     sound = noise(8000)
     monkeypatch.setattr(features, "_PIECE", 5 * 320)
     centres = np.round((np.arange(24) * 320 + 200) / RATE * 1e6).astype(np.int64)
-    assert np.allclose(speech_features(folder, sound, RATE, centres), expected_steps(net, sound), atol=1e-4)
+    assert np.allclose(
+        speech_features(speech_network(folder), sound, RATE, centres), expected_steps(net, sound), atol=1e-4
+    )
 
 
 def test_speech_of_another_rate_and_shorter_than_a_step(speech: tuple[Path, torch.nn.Module]) -> None:
     folder, _ = speech
     times = np.array([200_000, 300_000])
-    slow, fast = (speech_features(folder, tone(300, 0.5, rate), rate, times) for rate in (RATE, 48_000))
+    slow, fast = (speech_features(speech_network(folder), tone(300, 0.5, rate), rate, times) for rate in (RATE, 48_000))
     assert np.allclose(slow, fast, atol=0.1)
-    assert speech_features(folder, noise(10), RATE, times).shape == (2, 8)
+    assert speech_features(speech_network(folder), noise(10), RATE, times).shape == (2, 8)
 
 
 def test_a_folder_without_a_network_is_refused(speech: tuple[Path, torch.nn.Module], tmp_path: Path) -> None:
     with pytest.raises(NeuvaError, match=r"has no config\.json"):
-        speech_features(tmp_path, noise(1000), RATE, np.array([0]))
+        speech_network(tmp_path)
     (tmp_path / "config.json").write_bytes((speech[0] / "config.json").read_bytes())
     (tmp_path / "model.safetensors").write_bytes(b"no tensors")
     with pytest.raises(NeuvaError, match="holds no wav2vec"):
-        speech_features(tmp_path, noise(1000), RATE, np.array([0]))
+        speech_network(tmp_path)
 
 
 def test_faces_in_batches_are_those_one_by_one() -> None:

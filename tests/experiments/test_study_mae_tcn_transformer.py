@@ -274,6 +274,7 @@ def relabelled(store: Path, to: Path, **arrays: Any) -> Inputs:
         ({"action_units": lambda x: x * 0}, {}, r"official: all \d+ frames of action_units .* are without any unit"),
         ({"action_units": lambda x: x * 0 - 1}, {}, r"no clip with labels of action_units is scored in official"),
         ({}, {"sound": {"wav2vec": "/no/such"}}, r"/no/such: no such file or folder: correct the configuration"),
+        ({}, {"sound": {"wav2vec": str(Path(__file__).parent)}}, r"experiments: has no config\.json: name a folder"),
     ],
 )
 def test_what_cannot_be_run_is_refused_at_once(store, tmp_path, changed, config, message):

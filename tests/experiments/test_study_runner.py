@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from distributed import Client, LocalCluster
@@ -20,6 +21,7 @@ from distributed import Client, LocalCluster
 from datasets import cluster
 from datasets.store.lock import only_writer
 from experiments.studies import jobs
+from experiments.studies.arrays import new_array
 from experiments.studies.fitting import seeded
 from experiments.studies.results import Report
 from experiments.studies.runner import run
@@ -194,7 +196,10 @@ def test_no_page_of_other_data_stays_and_what_others_put_there_does(inputs):
 
 
 def test_a_job_that_another_process_still_does_is_refused(inputs):
-    with only_writer(inputs.of_job("job1")), pytest.raises(NeuvaError, match=r"job job1: .*another run is making it"):
+    with (
+        only_writer(inputs.of_job("job1")),
+        pytest.raises(NeuvaError, match=r"job job1: .*another run is making it: wait for it, or end it"),
+    ):
         run(FAKE, FakeConfig(), inputs)
     assert finished(inputs) == ["job0", "job2"]
     run(FAKE, FakeConfig(), inputs)
@@ -202,16 +207,28 @@ def test_a_job_that_another_process_still_does_is_refused(inputs):
 
 
 def full(folder: Path, progress: Progress) -> dict[str, float]:
-    raise OSError(errno.ENOSPC, "No space left on device")
+    new_array(folder / "a.npy", np.uint8, (2**60,))
+    return {}
+
+
+def cut(folder: Path, progress: Progress) -> dict[str, float]:
+    raise OSError("200000 requested and 0 written")  # as numpy does where there is no room
 
 
 def broken(folder: Path, progress: Progress) -> dict[str, float]:
     raise OSError(errno.EIO, "Input/output error")
 
 
-def test_a_full_disk_is_told_plainly(tmp_path):
-    with pytest.raises(NeuvaError, match=r"job big: .*No space left on device"):
+def test_a_full_disk_is_told_plainly(tmp_path, monkeypatch):
+    message = "job big: .*big: the disk is full: free some space, and go on"
+    with pytest.raises(NeuvaError, match=message):
         jobs.do(Job("big", full), "key", tmp_path / "big", lambda *_: None)
+    with pytest.raises(OSError, match="200000 requested"):
+        jobs.do(Job("big", cut), "key", tmp_path / "big", lambda *_: None)
+    monkeypatch.setattr(jobs, "LEAST", 2**60)
+    with pytest.raises(NeuvaError, match=message):
+        jobs.do(Job("big", cut), "key", tmp_path / "big", lambda *_: None)
+    monkeypatch.undo()
     with pytest.raises(OSError, match="Input/output"):
         jobs.do(Job("big", broken), "key", tmp_path / "big", lambda *_: None)
 
@@ -314,6 +331,47 @@ def scheduler() -> Iterator[str]:
         dashboard_address="127.0.0.1:0",
     ) as found:
         yield found.scheduler_address
+
+
+def test_an_array_has_its_place_on_disk_before_it_is_filled(tmp_path):
+    path = tmp_path / "a.npy"
+    array = new_array(path, np.uint16, (1000, 1000))
+    assert path.stat().st_blocks * 512 >= 2_000_000
+    array[:] = 3
+    array.flush()
+    assert np.array_equal(np.load(path), np.full((1000, 1000), 3, np.uint16))
+
+
+def stage_after_stage(config: FakeConfig, inputs: Inputs) -> list[list[Job]]:
+    first, last = FAKE.stages(config, inputs)
+    return [first, [*last, replace(last[0], name="also")]]
+
+
+def test_one_set_of_workers_does_all_stages_and_tells_every_failure(inputs, scheduler, monkeypatch):
+    study, asked = replace(FAKE, stages=stage_after_stage), []
+    monkeypatch.setattr(cluster, "own", lambda count: asked.append(count) or Client(scheduler, set_as_default=False))
+    run(study, FakeConfig(), inputs, workers=2)
+    assert asked == [2]
+    seen = []
+    with pytest.raises(NeuvaError, match=r"^job job1: not with me: try another; job job2: not with me: try another$"):
+        run(
+            study, FakeConfig(refuse="job1 job2"), inputs, workers=2, again=True,
+            progress=lambda *told: seen.append(told),
+        )  # fmt: skip
+    assert {told for told in seen if told[1] == "failed"} == {("job1", "failed", 1, 1), ("job2", "failed", 1, 1)}
+    assert Report.load(inputs.out).progress == "1 of 5 jobs done: not finished"
+
+
+def test_pictures_of_a_run_that_was_stopped_are_not_forgotten(inputs):
+    run(FAKE, FakeConfig(), inputs)
+    with pytest.raises(NeuvaError, match="no pencil"):
+        run(replace(FAKE, pictures=undrawn), FakeConfig(), inputs)
+    run(FAKE, FakeConfig(seed=8, jobs=1), inputs, again=True)
+    assert Report.load(inputs.out).pictures == ["pictures/one.png"]
+    older = json.loads((inputs.out / "results.json").read_text())
+    del older["pictures"]
+    (inputs.out / "results.json").write_text(json.dumps(older))
+    assert Report.load(inputs.out).pictures == ()
 
 
 def test_workers_give_the_same_as_none_and_must_run_the_same_code(inputs, store, tmp_path, scheduler, monkeypatch):

@@ -21,7 +21,7 @@ from datasets.store import EventStore, StoreWriter
 from experiments.config import read_config
 from experiments.studies.catalogue import CONFIGS, study_called
 from experiments.studies.runner import run
-from experiments.studies.seen import STUDY, chips, speed, training
+from experiments.studies.seen import STUDY, chips, drawing, speed, training
 from experiments.studies.seen.clips import KINDS, NAME, Clips, prepare, require_clips, resized
 from experiments.studies.seen.config import SeenConfig, Size, Training
 from experiments.studies.seen.scores import scores
@@ -330,3 +330,11 @@ def test_the_whole_study_on_a_replica_of_see(replica, tmp_path, monkeypatch):
     }  # fmt: skip
     assert {path.name for path in out.glob("*.png")} == {"eyes.png", "confusion.png", "emotions.png"}
     assert {"trunk.nir", "trunk-loihi2.h5", "trunk-speck2f.h5"} <= {path.name for path in out.glob("jobs/chips/*")}
+
+
+def test_eyes_are_drawn_with_the_events_of_their_moment():
+    frames, events = np.arange(4, dtype=np.uint8)[:, None, None] * np.ones((1, 5, 5), np.uint8), np.full((4, 5, 5), 128)
+    events[1, 0, 0], events[2, :2] = 255, 0  # most of the third
+    frame, seen = drawing._liveliest(frames, events.astype(np.uint8))
+    assert (frame == 2).all()
+    assert np.array_equal(seen, events[2])

@@ -29,8 +29,8 @@ def check(config: StudyConfig, inputs: Inputs) -> None:
 
     Raises:
         NeuvaError: if the store lacks frames, sound that the configuration asks for, or the folds; a split's side has
-            no label of a task, or all that is trained on is of one class; or a file of weights is not there
-            or holds no such network.
+            no label of a task, or all that is trained on is of one class; a file of weights is not there; or the
+            folder of wav2vec 2.0 holds no such network.
     """
     for file in (config.encoder.weights, config.sound.wav2vec if config.hears else None):
         if file is not None and not file.exists():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,7 +71,7 @@ def log_mel(sound: np.ndarray, rate: int, frame_times: np.ndarray, bands: int = 
 
 
 @torch.no_grad()
-def speech_features(folder: Path, sound: np.ndarray, rate: int, frame_times: np.ndarray) -> np.ndarray:
+def speech_features(net: Wav2Vec2Model, sound: np.ndarray, rate: int, frame_times: np.ndarray) -> np.ndarray:
     """What the convolutions of wav2vec 2.0 hear (Baevski et al. 2020), interpolated to the times: float32 [N, 512].
 
     They are `extract_features` of transformers' Wav2Vec2Model; that the 512 values of arXiv 2303.08356 are those too is
@@ -80,14 +79,13 @@ def speech_features(folder: Path, sound: np.ndarray, rate: int, frame_times: np.
     30 s, which changes nothing but where a network norms over time (feat_extract_norm "group").
 
     Args:
-        folder: config.json and model.safetensors, as transformers saves them; nothing is downloaded.
+        net: see `speech_network`; of which device it is, there it hears.
         sound: int16 [samples]; frame_times: int64 [N], us since the first sample.
 
     Raises:
-        NeuvaError: if the folder holds no such network, or the sound is empty.
+        NeuvaError: if the sound is empty.
     """
     _require_sound(sound)
-    net = speech_network(folder)
     x = sound.astype(np.float32)
     if rate != _SPEECH_RATE:
         from scipy.signal import resample_poly
@@ -100,7 +98,7 @@ def speech_features(folder: Path, sound: np.ndarray, rate: int, frame_times: np.
     steps = (len(x) - _FIELD) // _STRIDE + 1
     each = _PIECE // _STRIDE
     pieces = [x[k * _STRIDE : (min(k + each, steps) - 1) * _STRIDE + _FIELD] for k in range(0, steps, each)]
-    heard = [_heard(net, torch.from_numpy(piece).to(device())).cpu().numpy() for piece in pieces]
+    heard = [_heard(net, torch.from_numpy(piece).to(net.device)).cpu().numpy() for piece in pieces]
     centres = (np.arange(steps) * _STRIDE + _FIELD / 2) / _SPEECH_RATE
     return _at(frame_times, centres, np.concatenate(heard))
 
@@ -110,9 +108,8 @@ def _heard(net: Wav2Vec2Model, x: torch.Tensor) -> torch.Tensor:
     return net.feature_projection(net.feature_extractor(x[None]).transpose(1, 2))[1][0]
 
 
-@lru_cache(1)  # a study hears one clip after the other
 def speech_network(folder: Path) -> Wav2Vec2Model:
-    """The network of a folder.
+    """The wav2vec 2.0 network of a folder, which transformers has saved.
 
     Raises:
         NeuvaError: if it holds none.
@@ -127,7 +124,6 @@ def speech_network(folder: Path) -> Wav2Vec2Model:
     except Exception as error:  # a damaged file makes transformers raise almost anything
         line = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise NeuvaError(f"{folder}: holds no wav2vec 2.0 network ({line}): save it again by transformers") from error
-    torch.nn.Module.to(net, device())
     return net.eval()
 
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from datasets.store import EventStore
-from experiments.studies.fitting import finite
+from experiments.studies.fitting import device, finite
 from experiments.studies.mae_tcn_transformer.checks import encoder_splits
 from experiments.studies.mae_tcn_transformer.clips import OFFICIAL, ClipLabels, encoder_clips, read_clips, splits
 from experiments.studies.mae_tcn_transformer.config import StudyConfig
-from experiments.studies.mae_tcn_transformer.features import clip_features, log_mel, speech_features
+from experiments.studies.mae_tcn_transformer.features import clip_features, log_mel, speech_features, speech_network
 from experiments.studies.mae_tcn_transformer.pretraining import (
     AUTOENCODER,
     ENCODER,
@@ -29,6 +30,9 @@ from experiments.studies.mae_tcn_transformer.tables import sequence_job
 from experiments.studies.stores import is_synthetic
 from experiments.studies.study import Inputs, Job, Progress
 from neuva import atomic_path
+
+if TYPE_CHECKING:
+    from transformers import Wav2Vec2Model
 
 SOUND = "sound"
 
@@ -81,9 +85,12 @@ def face_features(config: StudyConfig, inputs: Inputs, split: str, folder: Path,
 
 def sound_features(config: StudyConfig, inputs: Inputs, folder: Path, progress: Progress) -> dict[str, Any]:
     """What is heard at every frame, a file a clip; a clip without sound is silent."""
-    store, clips = EventStore(inputs.store), read_clips(inputs.store)
+    store, clips, weights = EventStore(inputs.store), read_clips(inputs.store), config.sound.wav2vec
+    net = None if weights is None else speech_network(weights)
+    if net is not None:
+        torch.nn.Module.to(net, device())
     for index in _unwritten(folder, len(clips), "features of sound", progress):
-        _write(feature_file(folder, index), _hear(config, store, clips[index]))
+        _write(feature_file(folder, index), _hear(config, net, store, clips[index]))
     return {"clips": len(clips), "silent": [clip.name for clip in clips if not clip.heard]}
 
 
@@ -135,11 +142,11 @@ def _unwritten(folder: Path, clips: int, what: str, progress: Progress) -> Itera
             yield index
 
 
-def _hear(config: StudyConfig, store: EventStore, clip: ClipLabels) -> np.ndarray:
+def _hear(config: StudyConfig, net: Wav2Vec2Model | None, store: EventStore, clip: ClipLabels) -> np.ndarray:
     rate = store.meta(clip.index).get("audio_rate", 16_000)
     sound = store.arrays(clip.index, "audio") if clip.heard else np.zeros(rate, np.int16)
-    if config.sound.wav2vec is not None:
-        return speech_features(config.sound.wav2vec, sound, rate, clip.times_us)
+    if net is not None:
+        return speech_features(net, sound, rate, clip.times_us)
     return log_mel(sound, rate, clip.times_us, config.sound.bands)
 
 

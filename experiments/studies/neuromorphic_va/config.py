@@ -128,7 +128,9 @@ class NeuromorphicVa(Model):
 
     seed: int = Field(default=0, ge=0)
     folds: int = Field(default=5, ge=2, description="each tested once; a store's own folds are taken where it has them")
-    clips_at_most: int = Field(default=0, ge=0, description="an even choice of so many clips; 0: all")
+    clips_at_most: int = Field(
+        default=0, ge=0, description="an even choice of so many clips of the store, not of NEFER's; 0: all"
+    )
     pictures: Pictures = Pictures()
     training: Training = Training()
     models: dict[str, AnyModel] = Field(min_length=1, description="by the name they have in tables")
