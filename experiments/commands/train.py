@@ -90,7 +90,7 @@ def _region_text(found: Evaluation) -> str:
     share = min(region.area / 4, 1)
     text = (
         f"{region.level:.0%} region: holds {found.coverage:.1%} of the labels, covers {share:.0%} of the plane of "
-        f"valence and arousal, calibrated on {region.groups} people (clips where people are unknown)"
+        f"valence and arousal, calibrated on {region.groups} people (a clip is one where they are unknown)"
     )
     if share > 0.5:
         text += "; so large a region says little about an estimate"
