@@ -30,8 +30,6 @@ LONGEST_US = 600_000_000
 NEAR_US = 200_000
 """A face found within this time is there: detectors miss some frames, and tracks are smoothed over as much."""
 
-VIDEOS = {".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg"}
-
 
 @dataclass(frozen=True)
 class Recording:
@@ -91,8 +89,6 @@ def open_recording(
         return clip_recording(store, _index(store, clip))
     if clip is not None:
         raise NeuvaError(f"{path}: holds one recording, no clip {clip}: leave --clip out")
-    if path.suffix.lower() in VIDEOS:
-        raise NeuvaError(f"{path}: is a video: make events of it first, `neuva simulate {path} {path.stem}.h5`")
     events = read_events(path, sensor_size=sensor_size, repair=repair)
     if not len(events):
         raise NeuvaError(f"{path}: holds no events: there is nothing to run")

@@ -37,7 +37,8 @@ WRITTEN = {
 }
 """The format that is written by a file's suffix."""
 
-VIDEOS = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v")
+VIDEOS = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
+"""Suffixes of what is no event file, but can be made one."""
 
 HEAD = 4096  # bytes enough for every text header's first lines
 
@@ -53,13 +54,13 @@ def format_of(path: Path) -> str:
             head = file.read(HEAD)
     except OSError as error:
         raise NeuvaError(f"{path}: cannot be read ({error.strerror}): check the path") from error
+    if path.suffix.lower() in VIDEOS:
+        raise NeuvaError(f"{path}: is a video: make events of it first, `neuva simulate {path} {path.stem}.h5`")
     if not head:
         raise NeuvaError(f"{path}: is empty (0 bytes): record or copy it again")
     for name, known in FORMATS.items():
         if known.matches(head, path.suffix.lower()):
             return name
-    if path.suffix.lower() in VIDEOS:
-        raise NeuvaError(f"{path}: a video, no event file: `neuva simulate {path} OUT.h5` turns it into events")
     raise NeuvaError(f"{path}: no event file (starts with {head[:8]!r}): read are {', '.join(FORMATS)}")
 
 

@@ -269,7 +269,9 @@ def test_no_event_file_is_one_clear_line(tmp_path):
     with pytest.raises(NeuvaError, match=r"no event file \(starts with b'hello, n'\): read are AEDAT2, AEDAT4, EVT2"):
         read_events(path)
     video = path.rename(tmp_path / "a.MP4")
-    with pytest.raises(NeuvaError, match=r"a\.MP4: a video, no event file: `neuva simulate .*a\.MP4 OUT\.h5`"):
+    with pytest.raises(
+        NeuvaError, match=r"a\.MP4: is a video: make events of it first, `neuva simulate .*a\.MP4 a\.h5`"
+    ):
         read_events(video)
 
 

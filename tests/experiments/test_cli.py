@@ -150,9 +150,10 @@ def test_energy_needs_no_labels_and_counts_what_a_run_does(target: str, on: str,
     assert sum(part.synops for part in report.parts) == sum(core.synops for core in ran.counts) > 0
 
 
-def test_a_video_is_sent_to_simulate() -> None:
+def test_a_video_is_sent_to_simulate(tmp_path: Path) -> None:
+    (tmp_path / "face.mp4").write_bytes(b"\0\0\0 ftyp")
     with pytest.raises(NeuvaError, match=r"face\.mp4: is a video: .* `neuva simulate"):
-        open_recording(Path("face.mp4"))
+        open_recording(tmp_path / "face.mp4")
 
 
 def test_a_run_says_what_speaks_against_it(made: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

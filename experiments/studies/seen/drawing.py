@@ -12,7 +12,7 @@ from datasets.see import EMOTIONS, LIGHTINGS
 from datasets.store import EventStore
 from experiments.plots import confusion_map, save_png
 from experiments.plots.style import MUTED, PALETTE, STYLE, WIDTH, bare, new_figure
-from experiments.studies.seen.clips import KINDS, NAME
+from experiments.studies.seen.clips import NAME
 from experiments.studies.seen.config import SeenConfig
 from experiments.studies.seen.tables import ORDER
 from experiments.studies.study import Inputs, Picture, Results
@@ -58,9 +58,7 @@ def eyes(store: EventStore, title: str) -> Figure:
     for line, lighting in enumerate(LIGHTINGS):
         for column, emotion in enumerate(EMOTIONS):
             place = places.get((lighting, emotion))
-            shown = (
-                () if place is None else _liveliest(*(store.arrays(place, KINDS[of]) for of in ("frames", "events")))
-            )
+            shown = place is not None and _liveliest(store.arrays(place, "frames"), store.arrays(place, "event_frames"))
             for below in range(2):
                 cell = axes[2 * line + below, column]
                 bare(cell)
