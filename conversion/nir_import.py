@@ -95,8 +95,8 @@ def from_nir(graph: nir.NIRGraph, reading: Reading | None = None) -> ValenceArou
         reading = _own_reading(meta)
     if reading is None:
         raise NeuvaError(
-            "the graph is of another framework and does not say how long a step lasts and what its input holds: say "
-            f"--dt-us and --encoding, and where neurons leak --graph-step ({STEPS})"
+            "the graph is of another framework and does not say how long a step lasts and what its input holds: give "
+            f"neuva convert --dt-us and --encoding, and where neurons leak --graph-step ({STEPS})"
         )
     shape, batch = _input_shape(steps[0].node)
     reader = Reader(reading.said, batch)
