@@ -1,14 +1,13 @@
 """Windows seen anew each time: events cut out, moved, turned, stretched, thinned and sorted into steps in one pass.
 
-Each change but contrast is the one `datasets.augment` makes of the same name, but on the events' own pixels before they
-are binned, so that nothing is rounded twice and a window costs no more than a plain cut.
+Each change is the one `datasets.augment` makes of the same name, but on the events' own pixels before they are binned,
+so that nothing is rounded twice and a window costs no more than a plain cut.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numba import njit
 
@@ -17,8 +16,6 @@ from experiments.config import Augment
 
 DTYPES: dict[str, type[np.integer]] = {"binary": np.uint8, "counts": np.int16}
 """As `to_steps` gives them."""
-PATCHES = 5
-"""Places across and down the picture whose contrast is drawn; between them it changes evenly."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +25,7 @@ class Change:
     mirror: left and right exchanged. polarity: ON and OFF exchanged. shift: of the face's box, shares of its side
     (right, down); drift: how far it moves on during the window, the same. scale: the box's side over the true one.
     degrees: the picture turned clockwise. stretch: seconds that one second of the clip takes. drop: chance of an event
-    to be lost. contrast: events of each place multiplied by a ratio from 1 / (1 + contrast) to 1 + contrast that varies
-    smoothly over the picture, as with lighting, make-up and a camera's threshold. noise_hz: events a second and pixel
-    of the network's input that nothing caused.
+    to be lost. noise_hz: events a second and pixel of the network's input that nothing caused.
     """
 
     mirror: bool = False
@@ -41,7 +36,6 @@ class Change:
     degrees: float = 0.0
     stretch: float = 1.0
     drop: float = 0.0
-    contrast: float = 0.0
     noise_hz: float = 0.0
 
 
@@ -61,7 +55,6 @@ def draw(most: Augment, random: np.random.Generator) -> Change:
         degrees=float(random.uniform(-most.rotate, most.rotate)),
         stretch=_ratio(most.stretch, random),
         drop=float(random.uniform(0, most.drop)),
-        contrast=most.contrast,  # drawn place by place, in `seen`
         noise_hz=float(random.uniform(0, most.noise_hz)),
     )
 
@@ -93,16 +86,13 @@ def seen(clip: EventClip, cut: Cut, start: int, steps: int, change: Change, rand
     array, most = clip.events.array, np.iinfo(DTYPES[cut.encoding]).max
     offsets = np.ceil(np.arange(steps + 1) * cut.dt_us / change.stretch).astype(np.int64)
     rows = np.searchsorted(array["t"], start + offsets)
-    copies: np.ndarray = np.zeros((0, 0), np.float32)
-    luck = np.zeros(0, np.float32)
-    if change.drop or change.contrast:
-        copies = np.float32(1 - change.drop) * _contrast(change.contrast, cut.shape[1:], random)
-        luck = random.random(rows[-1] - rows[0], np.float32)
+    lost = np.zeros(0, np.bool_)
+    if change.drop:
+        lost = random.random(rows[-1] - rows[0], np.float32) < change.drop
     times, boxes = _boxes(clip, cut, start, start + int(offsets[-1]), change)
     out = np.zeros((steps, 2, *cut.shape[1:]), DTYPES[cut.encoding])
     angle = np.deg2rad(change.degrees)
-    limit = 1 if cut.encoding == "binary" else most
-    _bin(array, rows, copies, luck, times, boxes, np.cos(angle), np.sin(angle), limit, out)
+    _bin(array, rows, lost, times, boxes, np.cos(angle), np.sin(angle), 1 if cut.encoding == "binary" else most, out)
     if change.noise_hz:
         _add_noise(out, change.noise_hz * cut.dt_us / 1e6, random)
     if change.polarity:
@@ -113,12 +103,6 @@ def seen(clip: EventClip, cut: Cut, start: int, steps: int, change: Change, rand
 def _ratio(most: float, random: np.random.Generator) -> float:
     """A ratio from 1 / (1 + most) to 1 + most."""
     return float(np.exp(random.uniform(-1, 1) * np.log1p(most)))
-
-
-def _contrast(most: float, size: tuple[int, int], random: np.random.Generator) -> np.ndarray:
-    """Ratios float32 [H, W], at `PATCHES` x `PATCHES` places drawn evenly in their logarithm."""
-    drawn = np.log1p(most) * random.uniform(-1, 1, (PATCHES, PATCHES))
-    return np.exp(cv2.resize(drawn.astype(np.float32), size[::-1], interpolation=cv2.INTER_LINEAR))
 
 
 def _boxes(clip: EventClip, cut: Cut, start: int, stop: int, change: Change) -> tuple[np.ndarray, np.ndarray]:
@@ -159,8 +143,7 @@ def _add_noise(x: np.ndarray, mean: float, random: np.random.Generator) -> None:
 def _bin(
     events: np.ndarray,
     rows: np.ndarray,
-    copies: np.ndarray,
-    luck: np.ndarray,
+    lost: np.ndarray,
     times: np.ndarray,
     boxes: np.ndarray,
     cos: float,
@@ -168,14 +151,13 @@ def _bin(
     most: int,
     out: np.ndarray,
 ) -> None:
-    """Step k holds events[rows[k] : rows[k + 1]], each at its place in the box of its time.
-
-    Where `copies` [H, W] are given an event counts so often on average: floor(copies + luck), luck even in [0, 1).
-    """
+    """Step k holds events[rows[k] : rows[k + 1]] without the lost ones, each at its place in the box of its time."""
     height, width = out.shape[2:]
     after = 1  # the first box after the event
     for k in range(len(out)):
         for i in range(rows[k], rows[k + 1]):
+            if len(lost) and lost[i - rows[0]]:
+                continue
             event = events[i]
             while after < len(times) - 1 and times[after] < event.t:
                 after += 1
@@ -187,6 +169,5 @@ def _bin(
             along = before[3] + share * (behind[3] - before[3])
             x = int(np.floor((cos * right - sin * down) * width / across + width / 2))
             y = int(np.floor((sin * right + cos * down) * height / along + height / 2))
-            if 0 <= x < width and 0 <= y < height:
-                count = int(copies[y, x] + luck[i - rows[0]]) if len(luck) else 1
-                out[k, event.p, y, x] += min(count, most - out[k, event.p, y, x])
+            if 0 <= x < width and 0 <= y < height and out[k, event.p, y, x] < most:
+                out[k, event.p, y, x] += 1

@@ -38,7 +38,6 @@ class Augment(Model):
     scale: float = Field(default=0, ge=0, le=9, description="grow or shrink the box: 0.1 from 1 / 1.1 to 1.1")
     rotate: float = Field(default=0, ge=0, le=180, description="turn the picture, degrees either way")
     drop: float = Field(default=0, ge=0, lt=1, description="lose events, as a share of all")
-    contrast: float = Field(default=0, ge=0, le=9, description="more or fewer events here and there: 1: half to twice")
     noise_hz: float = Field(default=0, ge=0, le=1000, description="add events, a second and input pixel")
     stretch: float = Field(default=0, ge=0, le=9, description="slow down or hasten: 0.1 from 1 / 1.1 to 1.1")
     polarity: float = Field(default=0, ge=0, le=1, description="chance that ON and OFF are exchanged")
