@@ -23,8 +23,15 @@ DETECTION_SIDE = 240
 SMALLEST_FACE = 1 / 8
 """A face is looked for from this share of the picture's short side."""
 
+CASCADE_MARGIN, CASCADE_RISE = 1.29, 0.064
+"""Side of the box, and how far its centre lies above that of the square the cascade finds, both over that square's side.
+
+So a found face's box is the embedded faces' own (`datasets.faces.BOX_SIDE`), on which networks are trained: the median
+over rendered faces.
+"""
+
 HEAD_MARGIN = 1.15
-"""Side of the box over that of what was found: the outline of the head moves too, and belongs inside."""
+"""Side of the box over that of the busiest square: the outline of the head moves too, and belongs inside."""
 
 SMOOTHING_US = 200_000
 """Standard deviation of the Gaussian that smooths a track in time: slower than detection noise, faster than a nod."""
@@ -130,7 +137,8 @@ def _largest_face(cascade: cv2.CascadeClassifier, frame: np.ndarray) -> tuple[fl
     if len(faces) == 0:
         return None
     left, top, width, height = max(faces, key=lambda face: face[2])
-    return (left + width / 2) / factor, (top + height / 2) / factor, HEAD_MARGIN * width / factor
+    middle = top + height / 2 - CASCADE_RISE * width
+    return (left + width / 2) / factor, middle / factor, CASCADE_MARGIN * width / factor
 
 
 def _cell(sensor_size: tuple[int, int]) -> int:

@@ -13,18 +13,20 @@ import numpy as np
 from datasets.crop import BoxTrack
 from datasets.events import Events
 from datasets.face_track import track_face
+from datasets.faces import BOX_SIDE
 from datasets.inputs import fingerprint
 from datasets.sample import Sample
 from datasets.simulator import EventSimulator, PixelModel
 from datasets.simulator import preset as preset_named
 from datasets.simulator.interpolate import How, interpolated
 from datasets.store import StoreWriter
+from datasets.synthetic import SyntheticSpec
 from datasets.video import Frame, open_frames, resized
 from experiments.moments import Moments
 from neuva import NeuvaError, __version__
 
-FACE_SIDE = 128
-"""Pixels across the face's box, as in the embedded faces."""
+FACE_SIDE = round(BOX_SIDE * SyntheticSpec.size)
+"""Pixels across the face's box, as in the embedded faces: 94."""
 
 PIECE = 1 << 16
 """Events are handed to the store from this many on: each time it is asked to take some costs the same."""

@@ -6,12 +6,13 @@ which clip, `render_clip` makes it, `clip_specs` lists a data set's clips with d
 """
 
 from datasets.faces.action_units import AU_NAMES, EXPRESSIONS, affect_to_units, expression_class
-from datasets.faces.clips import LIGHTINGS, SPLITS, Clip, ClipSpec, clip_specs, render_clip
+from datasets.faces.clips import BOX_SIDE, LIGHTINGS, SPLITS, Clip, ClipSpec, clip_specs, render_clip
 from datasets.faces.identity import Identity
 from datasets.faces.sheet import contact_sheet, write_contact_sheet
 
 __all__ = [
     "AU_NAMES",
+    "BOX_SIDE",
     "EXPRESSIONS",
     "LIGHTINGS",
     "SPLITS",

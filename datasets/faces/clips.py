@@ -19,6 +19,9 @@ LIGHTINGS = ("normal", "overexposed", "low", "hdr")
 """Lighting conditions, as the SEE data set names them."""
 
 SPLITS = ("train", "validation", "test")
+BOX_SIDE = 2.9 * FACE_UNIT
+"""Side of the box around a face at scale 1, as a fraction of the picture's side."""
+
 LABEL_STEP = 40_000
 """Microseconds between labels: 25 Hz."""
 
@@ -133,7 +136,7 @@ def render_clip(spec: ClipSpec) -> Clip:
 
 
 def _face_box(pose: Pose, size: int) -> np.ndarray:
-    side = 2.9 * FACE_UNIT * size * pose.scale
+    side = BOX_SIDE * size * pose.scale
     x = (CENTRE[0] + pose.x) * size - side / 2
     y = (CENTRE[1] + pose.y) * size - side / 2
     return np.stack([x, y, side], axis=1).astype(np.float32)

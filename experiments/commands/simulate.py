@@ -37,7 +37,10 @@ def simulate(
         ),
     ] = "none",
     height: Annotated[
-        int | None, typer.Option(min=16, help="Height of the sensor in pixels (default: so that the face has 128).")
+        int | None,
+        typer.Option(
+            min=16, help="Height of the sensor in pixels (default: so that the face has 94, as synthetic ones)."
+        ),
     ] = None,
     fps: Annotated[float | None, typer.Option(help="Frames a second of a folder of images.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of thresholds and noise.")] = 0,

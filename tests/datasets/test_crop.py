@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from datasets.crop import BoxTrack, crop_events, rescale
 from datasets.events import Events
 from datasets.face_track import track_activity, track_face
+from datasets.faces import ClipSpec, render_clip
 from datasets.video import VideoFrames
 from neuva import NeuvaError
 
@@ -137,6 +138,24 @@ def test_real_face_is_found_and_its_track_is_smooth():
     assert (side > 180).all()
     assert (side < 260).all()
     assert np.abs(np.diff(found.boxes, axis=0)).max() < 5
+
+
+def test_the_box_found_on_embedded_faces_is_their_own():
+    ratios, right, down = [], [], []
+    for identity in range(24):
+        clip = render_clip(ClipSpec(identity=identity, seed=identity, seconds=0.4, fps=25))
+        own = clip.face_box[-1]
+        try:
+            found = track_face([(clip.frames[-1], 0)]).boxes[0]
+        except NeuvaError:  # a cascade does not find every face
+            continue
+        ratios.append(found[2] / own[2])
+        right.append((found[0] - own[0]) / own[2] - 0.5)
+        down.append((found[1] - own[1]) / own[2] - 0.5)
+    assert len(ratios) > 18
+    assert np.median(ratios) == pytest.approx(1, abs=0.05)
+    assert np.median(right) == pytest.approx(0, abs=0.02)
+    assert np.median(down) == pytest.approx(0, abs=0.02)
 
 
 def test_box_rests_where_the_face_has_left(caplog):
