@@ -24,7 +24,7 @@ SMALLEST_FACE = 1 / 8
 """A face is looked for from this share of the picture's short side."""
 
 CASCADE_MARGIN, CASCADE_RISE = 1.29, 0.064
-"""Side of the box, and how far its centre lies above that of the square the cascade finds, both over that square's side.
+"""Side of the box, and how far its centre lies above that of the cascade's square, both over that square's side.
 
 So a found face's box is the embedded faces' own (`datasets.faces.BOX_SIDE`), on which networks are trained: the median
 over rendered faces.

@@ -71,6 +71,11 @@ class EventClip:
         require_input(sample.events.sensor_size, track, cut.shape)
         return cls(sample.events, track, start, estimates, sample.label_times, sample.labels, sample.mask)
 
+    def valid(self, period_us: int) -> np.ndarray:
+        """Which of its estimates have a valid label, bool [estimates]."""
+        times = self.start_us + period_us * np.arange(1, self.estimates + 1)
+        return self.mask[nearest(self.label_times, times)]
+
 
 def make_clip(name: str, sample: Sample, cut: Cut) -> Clip:
     """Cut a labelled sample into steps from its start; only whole estimates are kept.

@@ -95,6 +95,11 @@ class AffectData(lightning.LightningDataModule):
             self.validation_clips.append(whole)
             progress(len(clips) + len(self.validation_clips), in_all)
 
+    def scored(self, warm_up: int) -> int:
+        """Estimates of the training clips that have a valid label and are not among a window's first `warm_up`."""
+        cut = self.windows.cut
+        return sum(int(clip.valid(cut.every * cut.dt_us)[warm_up:].sum()) for clip in self.windows.clips)
+
     def first(self) -> torch.Tensor:
         """The first batch of all processes together, float [T, B, C, H, W], for the start of the weights."""
         return collate([self.windows[number] for number in range(self.config.batch)])[0].float()

@@ -21,7 +21,7 @@ from experiments.evaluation import evaluate
 from experiments.report import write_report
 from experiments.sizes import demo_size
 from experiments.stages import Stages
-from experiments.train import same_configuration, train
+from experiments.train import train
 from hardware.check import check
 from hardware.program import ChipProgram
 from neuva import NeuvaError, atomic_path, make_folder
@@ -130,8 +130,10 @@ class Demo:
             make_store(self.store, faces(self.size.faces), progress=update)
 
     def _train(self, config: TrainConfig, folder: Path) -> None:
+        if not self.stages.goes_on:
+            (folder / "last.ckpt").unlink(missing_ok=True)  # of other faces, settings or code
         with self.bar("reading clips", "steps") as update:
-            train(config, folder, resume=same_configuration(config, folder), progress=update)
+            train(config, folder, resume=True, progress=update)
 
     def _evaluate(self, target: str) -> None:
         with self.bar("evaluating on unseen identities", "clips") as update:

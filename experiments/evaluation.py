@@ -67,7 +67,7 @@ def evaluate(model: Model, store: Path, split: str, progress: Progress = lambda 
 
 
 def calibrated(model: Model, store: Path, progress: Progress = lambda *_: None) -> Region | None:
-    """The region of level `LEVEL` on the store's validation split; None if that has too few people.
+    """The region of level `LEVEL` on the store's validation split; None if it tells too little.
 
     A program's is calibrated on the emulator in steps of dt, on Speck too, where the chip itself works event by event.
     """
@@ -79,7 +79,11 @@ def calibrated(model: Model, store: Path, progress: Progress = lambda *_: None) 
         )
         return None
     found = _pooled(model, store, CALIBRATION_SPLIT, progress)
-    return calibrate(found.estimates, found.labels, found.people, LEVEL)
+    try:
+        return calibrate(found.estimates, found.labels, found.people, LEVEL)
+    except NeuvaError as error:
+        log.warning("%s: no %.0f %% region: %s", store, 100 * LEVEL, error)
+        return None
 
 
 def _people(path: Path) -> int:

@@ -23,12 +23,16 @@ class Stages:
     A stage is skipped if its outputs exist and the record holds its key: a hash over neuva's own code, the stage's
     settings, and which making of the stages it builds on it used. So a change of code, of settings, or a stage made
     again, makes all that builds on it again.
+
+    Attributes:
+        goes_on: whether the stage at work was begun before, from the very same, and stopped: what is there is its own.
     """
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "stages.json"
         self._record = _read(self._path)
         self._asked: list[str] = []
+        self.goes_on = False
 
     @property
     def seconds(self) -> float:
@@ -48,14 +52,19 @@ class Stages:
         known = self._record.get(name, {})
         fresh = known.get("key") != key or not all(output.exists() for output in outputs)
         if fresh:
+            self.goes_on = known.get("begun") == key
+            self._keep(name, {"begun": key})
             started = time.perf_counter()
             work()
             seconds = time.perf_counter() - started
-            self._record[name] = {"key": key, "made": uuid.uuid4().hex, "seconds": seconds}
-            with atomic_path(self._path) as temporary:
-                temporary.write_text(json.dumps(self._record, indent=2))
+            self._keep(name, {"key": key, "made": uuid.uuid4().hex, "seconds": seconds})
         self._asked.append(name)
         return fresh, float(self._record[name]["seconds"])
+
+    def _keep(self, name: str, known: dict[str, Any]) -> None:
+        self._record[name] = known
+        with atomic_path(self._path) as temporary:
+            temporary.write_text(json.dumps(self._record, indent=2))
 
 
 @functools.cache

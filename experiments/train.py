@@ -34,12 +34,12 @@ from snn.training import AffectTraining
 
 Progress = Callable[[str, int, int], None]
 VALIDATIONS = 8
-"""How often a run validates and saves."""
+"""How often a run validates and saves at most."""
 
 
 @dataclass(frozen=True)
 class Trained:
-    """Where the best and last checkpoints are, the best validation CCC, and how long it took."""
+    """Where the best and last checkpoints are, the best validation CCC, and how long it took in all its sessions."""
 
     best: Path
     last: Path
@@ -55,7 +55,7 @@ def train(
     resume: bool = False,
     progress: Progress = lambda *_: None,
 ) -> Trained:
-    """Train as configured, validating and saving after each of `VALIDATIONS` parts, equal but for the last.
+    """Train as configured, validating and saving after each of at most `VALIDATIONS` parts, equal but for the last.
 
     Into `out` go best.ckpt (by validation CCC; of the chip-aware part alone where there is one), last.ckpt,
     metrics.csv, TensorBoard's events, config.json and trained.json.
@@ -69,7 +69,8 @@ def train(
     Raises:
         NeuvaError: if the processes cannot share a batch evenly or outnumber the GPUs, the store lacks a split, the
             network does not fit its chip, the weights to start with do not fit the network or lie in `out`, `resume`
-            meets a damaged checkpoint or another configuration's, training diverges, or nothing can be scored.
+            meets a damaged checkpoint or another configuration's, processes would not begin at the same step, training
+            diverges, or nothing can be scored.
     """
     nodes, devices = _processes(config)
     last = out / "last.ckpt"
@@ -82,7 +83,7 @@ def train(
     if rank():
         progress = _silent
     lightning.seed_everything(config.seed, verbose=False)
-    started = time.perf_counter()
+    report = _Report(progress, config.recipe.steps)
     with _quiet():
         data = AffectData(
             config.data,
@@ -92,12 +93,13 @@ def train(
             lambda done, all_: progress("reading clips", done, all_),
         )
         half = _half(config.precision)
+        _require_scored(data, config)
         module = _plain(config, half) if goes_on else _begun(config, data, half)
         make_folder(out)
         if not rank():
             _prepare_folder(config, out, goes_on)
         best = Best(out, since=_scored_from(config))
-        callbacks = [_Report(progress, config.recipe.steps), *_chip_aware(config), LastStep(), best, newest(out)]
+        callbacks = [_SameStart(done), report, *_chip_aware(config), LastStep(), best, newest(out)]
         trainer = lightning.Trainer(
             max_steps=config.recipe.steps,
             num_nodes=nodes,
@@ -118,7 +120,7 @@ def train(
     if best.best_model_score is None:
         raise NeuvaError(f"{out}: no validation was scored, so there is no best.ckpt: train without --resume")
     score = float(best.best_model_score)
-    trained = Trained(out / "best.ckpt", last, score, config.recipe.steps, time.perf_counter() - started)
+    trained = Trained(out / "best.ckpt", last, score, config.recipe.steps, report.seconds)
     if not rank():
         with atomic_path(out / "trained.json") as temporary:
             temporary.write_text(
@@ -132,7 +134,7 @@ def rank() -> int:
     return getattr(rank_zero_only, "rank", 0)
 
 
-def same_configuration(config: TrainConfig, out: Path) -> bool:
+def _same_configuration(config: TrainConfig, out: Path) -> bool:
     """Whether the folder was begun with this very configuration."""
     path = out / "config.json"
     return path.exists() and path.read_text() == config.model_dump_json(indent=2)
@@ -144,9 +146,25 @@ def _done(config: TrainConfig, out: Path) -> int:
     Raises:
         NeuvaError: if it was begun with another configuration, or its checkpoint is damaged.
     """
-    if not same_configuration(config, out):
+    if not _same_configuration(config, out):
         raise NeuvaError(f"{out}: was begun with another configuration: train into another folder or without --resume")
     return steps_done(out / "last.ckpt")
+
+
+def _require_scored(data: AffectData, config: TrainConfig) -> None:
+    """Refuse data on which no estimate would ever be scored, rather than train on nothing.
+
+    Raises:
+        NeuvaError: if fewer than 2 estimates of the training clips are scored, or none of the validation clips.
+    """
+    warm_up, longest = config.recipe.warm_up, max(clip.estimates for clip in data.windows.clips)
+    if data.scored(warm_up) < 2:
+        raise NeuvaError(
+            f"{config.data.store}: nothing to learn from: split train has no 2 valid labels after a clip's first "
+            f"{warm_up} estimates (recipe.warm_up; the longest clip has {longest}): lower it, or make longer clips"
+        )
+    if not any(clip.mask.any() for clip in data.validation_clips):
+        raise NeuvaError(f"{config.data.store}: split validation holds no valid label: nothing could choose the best")
 
 
 def _prepare_folder(config: TrainConfig, out: Path, goes_on: bool) -> None:
@@ -168,6 +186,7 @@ def _begun(config: TrainConfig, data: AffectData, half: bool) -> AffectTraining:
     if config.start is None:
         module = AffectTraining.fresh(config.network, config.recipe, first, half)
     else:
+        _require_scored(data, config)
         module = _plain(config, half)
         start_from(module.net, config.start, first)
     chip = chip_of(config)
@@ -242,11 +261,45 @@ def _fit(trainer: lightning.Trainer, module: AffectTraining, data: AffectData, c
             torch.distributed.destroy_process_group()  # gloo's threads abort a process that ends while they run
 
 
+class _SameStart(lightning.Callback):
+    """Refuses processes that would not all begin at the same step: they would wait for each other for ever."""
+
+    def __init__(self, done: int) -> None:
+        self.done = done
+
+    def setup(self, trainer: lightning.Trainer, *_: Any, **__: Any) -> None:
+        """Before anything is loaded."""
+        if trainer.world_size == 1:
+            return
+        ends = torch.tensor([self.done, -self.done], device=trainer.strategy.root_device)
+        torch.distributed.all_reduce(ends, torch.distributed.ReduceOp.MAX)
+        latest, earliest = int(ends[0]), -int(ends[1])
+        if latest != earliest:
+            raise NeuvaError(
+                f"some processes go on after step {latest}, others after {earliest}: put the first machine's last.ckpt "
+                "and config.json into the folder of each machine, or train into a folder that they share"
+            )
+
+
 class _Report(lightning.Callback):
-    """Tells the run's steps, loss and validation CCC."""
+    """Tells the run's steps, loss and validation CCC, and counts its seconds over all sessions."""
 
     def __init__(self, progress: Progress, steps: int) -> None:
         self.progress, self.steps = progress, steps
+        self.started = time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """Since the run began, without the time it was stopped."""
+        return time.perf_counter() - self.started
+
+    def state_dict(self) -> dict[str, Any]:
+        """Kept in every checkpoint."""
+        return {"seconds": self.seconds}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Of the checkpoint a run goes on from."""
+        self.started -= state_dict["seconds"]
 
     def on_train_batch_start(self, trainer: lightning.Trainer, *_: Any) -> None:
         """Log a resumed run under its true steps: Lightning counts one too many from a checkpoint on."""

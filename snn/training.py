@@ -65,8 +65,10 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
-            if value < 0:
-                raise SettingError(f"recipe.{name} = {value} must not be below 0")
+            if not 0 <= value < math.inf:
+                raise SettingError(f"recipe.{name} = {value} must be finite and not below 0")
+        if self.mse_share > 1:
+            raise SettingError(f"recipe.mse_share = {self.mse_share} must be at most 1: it is a share of the loss")
         if self.steps < 1 or self.start_rate == 0:
             raise SettingError(f"recipe.steps = {self.steps} and start_rate = {self.start_rate} must be above 0")
         if self.checkpoint_steps and self.truncate_steps % self.checkpoint_steps:
@@ -185,13 +187,15 @@ class AffectTraining(lightning.LightningModule):
         )
 
     def on_validation_epoch_end(self) -> None:
-        """Log the pooled CCC."""
+        """Log the pooled CCC, of the dimensions whose labels vary."""
         prediction, target, mask = (np.concatenate(part) for part in zip(*self._collected, strict=True))
         self._collected.clear()
         metrics = affect_metrics(prediction, target, mask)
-        self.log("val_ccc", metrics.ccc or 0.0, prog_bar=True)
-        self.log("val_ccc_v", metrics.ccc_valence or 0.0, prog_bar=True)
-        self.log("val_ccc_a", metrics.ccc_arousal or 0.0, prog_bar=True)
+        known = {"v": metrics.ccc_valence, "a": metrics.ccc_arousal}
+        found = {dimension: ccc for dimension, ccc in known.items() if ccc is not None}  # None: labels that never vary
+        self.log("val_ccc", sum(found.values()) / max(len(found), 1), prog_bar=True)
+        for dimension in known:
+            self.log(f"val_ccc_{dimension}", found.get(dimension, 0.0), prog_bar=True)
 
     def configure_optimizers(self) -> Any:
         """AdamW; the learning rate follows `one_cycle`."""

@@ -6,7 +6,6 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-HAIR_STYLES = ("bald", "buzz", "short", "parted", "fringe", "curly", "bob", "long", "bun")
 BEARDS = ("none", "stubble", "moustache", "goatee", "full")
 GLASSES = ("none", "round", "square")
 COLLARS = ("crew", "v", "shirt")

@@ -24,7 +24,7 @@ def ladder(
 
     It trains nothing: networks that are missing are named with the command that trains them.
 
-    Example: `neuva ladder runs/faces.h5 --out runs/ladder`
+    Example: `neuva ladder runs/faces-large.h5 --out runs/ladder`
     """
     from dataclasses import asdict
 

@@ -31,14 +31,12 @@ def train(
     Several processes and machines, TensorBoard, augmentation, search: see docs/training.md.
     """
     from experiments.config import load_config
-    from experiments.train import VALIDATIONS, rank
+    from experiments.train import rank
     from experiments.train import train as fit
 
     settings = load_config(config)
     folder = out or Path("runs") / config.stem
-    goes_on = (
-        f"`neuva train {config} --out {folder} --resume` goes on from the newest of its {VALIDATIONS} saves, if any"
-    )
+    goes_on = f"`neuva train {config} --out {folder} --resume` goes on from its newest save, if any"
     with stoppable(goes_on), progress("reading clips", "steps") as update:
         trained = fit(settings, folder, resume=resume, progress=update)
     if rank():  # of several processes, one speaks
@@ -84,8 +82,8 @@ def _region_text(found: Evaluation) -> str:
     region = found.region
     if region is None or found.coverage is None:
         return (
-            f"{LEVEL:.0%} region: none; it takes {fewest(LEVEL)} people (clips where people are unknown) in the "
-            "validation split to calibrate one"
+            f"{LEVEL:.0%} region: none; to calibrate one takes {fewest(LEVEL)} people (clips where people are unknown) "
+            "in the validation split, and errors that vary"
         )
     share = min(region.area / 4, 1)
     text = (

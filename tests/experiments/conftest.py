@@ -30,15 +30,25 @@ def spot_sample(seed: int) -> Sample:
     return Sample(events, times[2::2], labels, np.ones(len(labels), bool), {"start_us": 0, "synthetic": True})
 
 
-def write_spots(path: Path, counts: dict[str, int], **meta: Callable[[int], str]) -> Path:
-    """So many clips of each split; `meta` gives what else is said of clip k."""
+def write_spots(
+    path: Path,
+    counts: dict[str, int],
+    change: Callable[[str, Sample], Sample] = lambda _, sample: sample,
+    **meta: Callable[[int], str],
+) -> Path:
+    """So many clips of each split, each changed; `meta` gives what else is said of clip k."""
     with StoreWriter(path, dataset="spots", sensor_size=(SIDE, SIDE), provenance={}) as store:
         for split, count in counts.items():
             for k in range(count):
-                sample = spot_sample(len(store.finished))
+                sample = change(split, spot_sample(len(store.finished)))
                 said = {key: value(k) for key, value in meta.items()}
                 store.add(f"{split}/{k}", split, replace(sample, meta={**sample.meta, **said}))
     return path
+
+
+@pytest.fixture
+def make_spots() -> Callable[..., Path]:
+    return write_spots
 
 
 @pytest.fixture(scope="session")

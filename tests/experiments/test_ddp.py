@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -78,6 +79,31 @@ def test_two_processes_learn_as_one(spot_store: Path, tmp_path: Path) -> None:
     weights = load_network(tmp_path / "one" / "last.ckpt").state_dict()
     for name, value in load_network(tmp_path / "two" / "last.ckpt").state_dict().items():
         assert torch.allclose(value, weights[name], atol=1e-4), name
+
+
+def test_machines_that_would_begin_at_different_steps_say_so(spot_store: Path, tmp_path: Path) -> None:
+    config = write_config(spot_store, tmp_path / "spots.yaml", steps=8)
+    train(load_config(config), tmp_path / "0")  # the second machine has nothing of it
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    names = {"LOCAL_RANK": "0", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "1", "TORCHELASTIC_RUN_ID": "t"}
+    machines = [
+        subprocess.Popen(
+            command(NEUVA, "train", "spots.yaml", "--resume", "--out", rank),
+            env=environment(**names, RANK=rank, GROUP_RANK=rank, MASTER_ADDR="127.0.0.1", MASTER_PORT=port),
+            cwd=tmp_path,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in ("0", "1")
+    ]
+    for machine in machines:
+        assert (
+            "go on after step 8, others after 0: put the first machine's last.ckpt"
+            in machine.communicate(timeout=120)[1]
+        )
+        assert machine.returncode == 2
 
 
 def test_a_batch_that_cannot_be_shared_is_one_line(spot_store: Path, tmp_path: Path) -> None:

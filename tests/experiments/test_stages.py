@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -44,3 +45,16 @@ def test_a_stopped_stage_is_not_taken_for_done(tmp_path) -> None:
     with pytest.raises(KeyboardInterrupt):
         Stages(tmp_path).run("make", 1, [], [tmp_path / "made"], stop)
     assert Stages(tmp_path).run("make", 1, [], [tmp_path / "made"], lambda: None)[0]
+
+
+def test_a_stopped_stage_goes_on_only_from_the_very_same(tmp_path) -> None:
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    seen = []
+    for settings, work in ((1, stop), (1, stop), (2, stop), (1, None), (2, None), (1, None)):
+        stages = Stages(tmp_path)
+        with contextlib.suppress(KeyboardInterrupt):
+            stages.run("make", settings, [], [], work or (lambda: None))
+        seen.append(stages.goes_on)
+    assert seen == [False, True, False, False, False, False]

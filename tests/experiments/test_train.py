@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from datasets.sample import Sample
 from experiments import pipeline
 from experiments.config import Augment, ChipAwareConfig, DataConfig, TrainConfig
 from experiments.evaluation import evaluate
@@ -80,6 +83,43 @@ def test_another_configuration_does_not_go_on(spot_store: Path, tmp_path: Path) 
     train(configuration(spot_store), tmp_path)
     with pytest.raises(NeuvaError, match="another configuration"):
         train(configuration(spot_store, seed=5), tmp_path, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("split", "message"), [("train", r"split train has no 2 valid labels"), ("validation", "holds no valid label")]
+)
+def test_nothing_is_trained_where_nothing_is_scored(
+    split: str, message: str, make_spots: Callable[..., Path], tmp_path: Path
+) -> None:
+    def unlabelled(of: str, sample: Sample) -> Sample:
+        return replace(sample, mask=np.arange(len(sample.mask)) < 4 * (of == "train")) if of == split else sample
+
+    store = make_spots(tmp_path / "spots.h5", {"train": 2, "validation": 1}, unlabelled)
+    with pytest.raises(NeuvaError, match=message):
+        train(configuration(store), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_labels_that_never_vary_do_not_hide_those_that_do(make_spots: Callable[..., Path], tmp_path: Path) -> None:
+    def calm(_: str, sample: Sample) -> Sample:
+        return replace(sample, labels=sample.labels * np.float32([1, 0]))
+
+    def person(clip: int) -> str:
+        return str(clip)
+
+    store = make_spots(tmp_path / "spots.h5", {"train": 4, "validation": 10}, calm, subject=person)
+    trained = train(configuration(store, steps=60), tmp_path / "run")
+    assert trained.val_ccc > 0.3
+    net = load_network(trained.best)
+    with torch.no_grad():
+        for weight in net.parameters():
+            weight.zero_()
+    assert evaluate(net, store, "validation").region is None  # residuals on a line give no ellipse
+
+
+def test_seconds_are_those_of_all_sessions(spot_store: Path, tmp_path: Path) -> None:
+    first = train(configuration(spot_store, steps=32), tmp_path)
+    assert train(configuration(spot_store, steps=32), tmp_path, resume=True).seconds > 0.8 * first.seconds
 
 
 def test_a_store_without_the_split_is_refused(spot_store: Path) -> None:
