@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, Validatio
 from experiments.keys import unknown_key
 from neuva import NeuvaError
 from snn.baselines import ConvGruSpec
-from snn.networks import NetworkSpec
+from snn.networks import AFFECT, NetworkSpec
 from snn.training import Recipe, require_rhythm
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class TrainConfig(Model):
     recipe: Recipe = Recipe()
     chip_aware: ChipAwareConfig | None = Field(None, description="train the last steps with a chip's own numbers")
     start: Path | None = Field(None, description="checkpoint whose weights to begin with, of any target")
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**32)
     devices: int = Field(1, ge=1, description="processes on this machine, each on a device of its own")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="of convolutions: bfloat16 on a GPU that has it, else float32"
@@ -93,6 +93,16 @@ class TrainConfig(Model):
                     f"chip_aware.target {self.chip_aware.target} on a network for {trained_for}: "
                     "name a chip of the network's target, or leave chip_aware out"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _network_is_for_affect(self) -> TrainConfig:
+        if self.network.input_shape[0] != 2:
+            raise ValueError(f"network.input_shape {self.network.input_shape}: events have 2 channels, OFF and ON")
+        if isinstance(self.network, NetworkSpec) and (self.network.outputs != AFFECT or not self.network.layers):
+            raise ValueError(
+                "network: takes at least one layer, and its outputs are valence and arousal: leave them out"
+            )
         return self
 
     @model_validator(mode="after")

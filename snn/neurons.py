@@ -45,9 +45,9 @@ class Neuron:
     def __post_init__(self) -> None:
         if not (0 <= self.alpha <= 1 and 0 <= self.beta <= 1):
             raise SettingError(f"decays alpha {self.alpha}, beta {self.beta} must be in [0, 1]")
-        if self.threshold <= 0 or self.width <= 0:
+        if not (self.threshold > 0 and self.width > 0):
             raise SettingError(f"threshold {self.threshold} and surrogate width {self.width} must be above 0")
-        if self.low is not None and self.low > 0:
+        if self.low is not None and not self.low <= 0:
             raise SettingError(f"lower bound {self.low} must not be above the resting potential 0")
         if self.reset not in ("zero", "subtract"):
             raise SettingError(f'reset "{self.reset}" must be "zero" or "subtract"')

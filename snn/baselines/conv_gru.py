@@ -9,18 +9,25 @@ import torch
 from torch import nn
 
 from neuva import NeuvaError
-from snn.networks.valence_arousal import Pair, Recording, require_times
+from snn.networks.valence_arousal import Pair, Recording, require_sizes, require_times
 
 
 @dataclass(frozen=True)
 class Convolution:
-    """One convolution with bias and ReLU; kernel, stride, padding: (y, x); pool: side of the pooling window."""
+    """One convolution with bias and ReLU; kernel, stride, padding: (y, x); pool: side of the pooling window.
+
+    Raises:
+        SettingError: if a size is below 1, or padding below 0.
+    """
 
     channels: int
     kernel: Pair = (3, 3)
     stride: Pair = (2, 2)
     padding: Pair = (1, 1)
     pool: int = 1
+
+    def __post_init__(self) -> None:
+        require_sizes(self, "channels", "kernel", "stride", "padding", "pool")
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Convolution:
@@ -37,7 +44,7 @@ class ConvGruSpec:
     convolutions; hidden: size of the recurrent state.
 
     Raises:
-        NeuvaError: if dt_us or every is below 1.
+        SettingError: if dt_us, every or a size is below 1.
     """
 
     kind: Literal["conv_gru"]
@@ -51,6 +58,7 @@ class ConvGruSpec:
 
     def __post_init__(self) -> None:
         require_times(self.dt_us, self.every)
+        require_sizes(self, "input_shape", "dense", "hidden")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values only, so that a checkpoint can be read with `weights_only=True`."""

@@ -28,6 +28,18 @@ def require_times(dt_us: int, every: int) -> None:
         raise SettingError(f"dt_us = {dt_us} and every = {every} must be at least 1: a step lasts, and estimates come")
 
 
+def require_sizes(layer: object, *names: str) -> None:
+    """Refuse sizes that no layer has: below 1, and padding below 0.
+
+    Raises:
+        SettingError: names the first such attribute of the layer.
+    """
+    for name in names:
+        value, least = getattr(layer, name), 0 if name == "padding" else 1
+        if min(value if isinstance(value, tuple) else (value,)) < least:
+            raise SettingError(f"{name} = {value} must be at least {least}")
+
+
 @dataclass(frozen=True)
 class LayerSpec:
     """One spiking layer: a convolution ("conv") or a fully connected layer ("dense") onto `channels` neurons a place.
@@ -35,6 +47,9 @@ class LayerSpec:
     kernel, stride, padding, dilation: (y, x). pool: side of the sum-pooling window of its spikes.
     learn: decays of the neuron that are learnt ("alpha", "beta"), from the neuron's own as start.
     sources: names of earlier layers, or "input", whose spikes it hears, added up; empty: the layer before alone.
+
+    Raises:
+        SettingError: if a size is below 1, or padding below 0.
     """
 
     kind: Literal["conv", "dense"]
@@ -49,6 +64,9 @@ class LayerSpec:
     pool: int = 1
     learn: tuple[Literal["alpha", "beta"], ...] = ()
     sources: tuple[str, ...] = field(default=(), repr=False)  # as `NetworkSpec.kind`; `network_hash` takes them apart
+
+    def __post_init__(self) -> None:
+        require_sizes(self, "channels", "kernel", "stride", "padding", "dilation", "groups", "pool")
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> LayerSpec:
@@ -69,7 +87,7 @@ class NetworkSpec:
     outputs: names of the read-out's outputs; None: no read-out, the last layer's spikes are the result.
 
     Raises:
-        NeuvaError: if dt_us or every is below 1.
+        SettingError: if dt_us, every or readout_tau_us is below 1.
     """
 
     target: Literal["loihi", "speck", "any"]
@@ -84,6 +102,7 @@ class NetworkSpec:
 
     def __post_init__(self) -> None:
         require_times(self.dt_us, self.every)
+        require_sizes(self, "input_shape", "readout_tau_us")
         before = ["input", *self.names]
         layers = (  # the layer before alone is said in one way, so that equal networks are equal
             replace(layer, sources=()) if layer.sources == (name,) else layer
@@ -237,6 +256,11 @@ def _build(layer: LayerSpec, shape: tuple[int, int, int], index: int) -> tuple[S
         synapse: nn.Conv2d | nn.Linear = nn.Linear(channels * height * width, layer.channels, bias=layer.bias)
         height = width = 1
     else:
+        if channels % layer.groups or layer.channels % layer.groups:
+            raise NeuvaError(
+                f"layer {index + 1}: groups = {layer.groups} must divide its {channels} channels in and "
+                f"{layer.channels} out"
+            )
         synapse = nn.Conv2d(
             channels,
             layer.channels,

@@ -50,6 +50,14 @@ def leave(folder: Path, spec, *, finished: bool = True) -> None:
         (folder / "trained.json").write_text(json.dumps({}))
 
 
+def test_what_cannot_be_compared_is_refused(crowd_store: Path, tmp_path: Path) -> None:
+    with pytest.raises(NeuvaError, match=r"none\.h5"):
+        climb(tmp_path / "none.h5", tmp_path, tmp_path / "out")
+    leave(tmp_path / YARDSTICK, SPIKING)
+    with pytest.raises(NeuvaError, match="holds a spiking network"):
+        climb(crowd_store, tmp_path, tmp_path / "out")
+
+
 def test_the_table_holds_what_is_trained_and_names_what_is_not(crowd_store: Path, tmp_path: Path) -> None:
     runs, out = tmp_path / "runs", tmp_path / "out"
     leave(runs / "faces-loihi2-tiny", SPIKING)
