@@ -186,7 +186,6 @@ def _begun(config: TrainConfig, data: AffectData, half: bool) -> AffectTraining:
     if config.start is None:
         module = AffectTraining.fresh(config.network, config.recipe, first, half)
     else:
-        _require_scored(data, config)
         module = _plain(config, half)
         start_from(module.net, config.start, first)
     chip = chip_of(config)
